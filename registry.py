@@ -1,0 +1,99 @@
+"""Named entries with checked options: what samplers/ and schedules/ have in common."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Generic, TypeVar
+
+
+def option(default: float, low: float, high: float, help: str) -> Any:
+    """A dataclass field with its accepted range and its one line of help."""
+    return field(default=default, metadata={"low": low, "high": high, "help": help})
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of all option sets: every field is an ``option`` and is checked when set."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, low, high = getattr(self, f.name), f.metadata["low"], f.metadata["high"]
+            whole = isinstance(f.default, int)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or (
+                whole and value != int(value)
+            ) or not (low <= value <= high and math.isfinite(value)):
+                kind = "a whole number" if whole else "a number"
+                raise ValueError(
+                    f"option '{f.name}' must be {kind} from {low} to {high}, got {value!r}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What either registry knows of a method.
+
+    name: the host's snake_case spelling. label: what a person reads. aliases: other spellings.
+    options: the defaults; their class tells names, ranges and help. source: paper and equation.
+    """
+
+    name: str
+    label: str
+    source: str
+    options: Options
+    aliases: tuple[str, ...] = ()
+
+    def configure(self, **given: float) -> Options:
+        """The default options with ``given`` in place; unknown or bad ones raise ValueError."""
+        known = [f.name for f in fields(self.options)]
+        for key in given:
+            if key not in known:
+                has = ", ".join(known) or "none"
+                raise ValueError(f"'{self.name}' has no option '{key}'; its options: {has}")
+        try:
+            return replace(self.options, **given)
+        except ValueError as error:
+            raise ValueError(f"'{self.name}': {error}") from None
+
+
+E = TypeVar("E", bound=Entry)
+
+
+class Registry(Generic[E]):
+    """Entries in display order, found by name, label or alias, whatever the case."""
+
+    def __init__(self, kind: str, entries: Iterable[E]) -> None:
+        self.kind = kind
+        self._entries: dict[str, E] = {}
+        self._spellings: dict[str, E] = {}
+        for entry in entries:
+            for spelling in {s.lower() for s in (entry.name, entry.label, *entry.aliases)}:
+                if spelling in self._spellings:
+                    raise ValueError(f"two {kind}s are called '{spelling}'")
+                self._spellings[spelling] = entry
+            self._entries[entry.name] = entry
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self._entries.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name.strip().lower() in self._spellings
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._entries)
+
+    def get(self, name: str) -> E:
+        """The entry called ``name``; an unknown name raises with the nearest ones."""
+        if name in self:
+            return self._spellings[name.strip().lower()]
+        raise ValueError(unknown(self.kind, name, self.names))
+
+
+def unknown(kind: str, name: str, known: list[str]) -> str:
+    """The message for a name that is not among ``known``: it lists the nearest ones."""
+    near = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return f"unknown {kind} '{name}'; {hint}"

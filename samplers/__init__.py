@@ -1,0 +1,50 @@
+"""Samplers as tables of coefficients: one file per family, one loop (``run.py``) for all.
+
+>>> from stride import samplers, schedules
+>>> spec = schedules.ModelSpec.discrete()
+>>> sigmas = schedules.get("karras").sigmas(spec, steps=20)
+>>> x = samplers.sample("dpmpp_2m", denoise, noise * sigmas[0], sigmas, spec.process)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..registry import Registry
+from . import adams, euler, exponential, runge_kutta
+from .entry import Sampler
+from .noise import KeyedNoise
+from .process import FLOW, VE, Process
+from .run import Carry, Denoise, NotFinite, OnStep, run
+from .table import Row, Table, check_sigmas
+
+REGISTRY: Registry[Sampler] = Registry(
+    "sampler",
+    (s for family in (euler, exponential, runge_kutta, adams) for s in family.SAMPLERS),
+)
+get = REGISTRY.get
+
+
+def sample(
+    name: str, denoise: Denoise, x: torch.Tensor, sigmas: Sequence[float],
+    process: Process = VE, *, seed: int = 0, on_step: OnStep | None = None, **options: float,
+) -> torch.Tensor:
+    """Sample with the sampler called ``name`` and return the latent at the last sigma.
+
+    denoise: (x [B, ...], sigma [B]) -> D [B, ...]. x: the noisy latent at ``sigmas[0]``.
+    sigmas: decreasing, at least two. seed: keys the fresh noise of stochastic samplers.
+    options: the sampler's own, see its ``options``. Raises ValueError on bad input.
+    """
+    sampler = get(name)
+    return run(
+        lambda s, p: sampler.table(s, p, **options), denoise, x, sigmas, process,
+        noise=KeyedNoise(seed, range(x.shape[0])), on_step=on_step,
+    ).x
+
+
+__all__ = [
+    "FLOW", "REGISTRY", "VE", "Carry", "KeyedNoise", "NotFinite", "Process", "Row", "Sampler",
+    "Table", "check_sigmas", "get", "run", "sample",
+]

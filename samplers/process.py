@@ -1,0 +1,63 @@
+"""The two ways in which a noisy latent mixes data and noise.
+
+Both are written ``x = alpha(sigma) * x0 + sigma * eps`` and share the probability-flow ODE
+``dx/dsigma = (x - D) / sigma``, so a sampler needs nothing from this file but ``alpha``,
+``log_snr`` and the stochastic ``split``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Split(NamedTuple):
+    """A stochastic step: go to ``down`` without noise, then ``x = scale * x + std * noise``."""
+
+    down: float
+    scale: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Process:
+    """How x mixes data and noise; the two instances are ``VE`` and ``FLOW``.
+
+    name: "VE" (EPS, V and EDM models as the host presents them) or "FLOW" (SD3, Flux, Wan).
+    """
+
+    name: str
+
+    def alpha(self, sigma: float) -> float:
+        """Weight of the clean latent at noise level ``sigma`` (VE: 1; FLOW: 1 - sigma)."""
+        return 1.0 if self.name == "VE" else 1.0 - sigma
+
+    def log_snr(self, sigma: float) -> float:
+        """``log(alpha / sigma)``; +inf at sigma 0 and -inf at a FLOW start (sigma 1)."""
+        if sigma == 0:
+            return math.inf
+        alpha = self.alpha(sigma)
+        return math.log(alpha / sigma) if alpha > 0 else -math.inf
+
+    def split(self, sigma: float, sigma_next: float, eta: float) -> Split:
+        """Share a step between a deterministic part and fresh noise; ``eta`` 0 is the ODE.
+
+        VE: the DDIM variance (Song et al. 2020, arXiv:2010.02502, eq. 16) in EDM coordinates,
+        which is k-diffusion's ancestral step. FLOW: the rectified-flow form used by ComfyUI,
+        ``down = sigma' * (1 + (sigma'/sigma - 1) * eta)``. Either way the marginal at
+        ``sigma_next`` is kept: ``alpha' x0`` plus noise of standard deviation ``sigma'``.
+        """
+        if eta == 0 or sigma_next == 0:
+            return Split(sigma_next, 1.0, 0.0)
+        if self.name == "VE":
+            std = eta * sigma_next * math.sqrt(1.0 - (sigma_next / sigma) ** 2)
+            std = min(std, sigma_next)
+            return Split(math.sqrt(sigma_next**2 - std**2), 1.0, std)
+        down = max(sigma_next * (1.0 + (sigma_next / sigma - 1.0) * eta), 0.0)
+        scale = self.alpha(sigma_next) / self.alpha(down)
+        return Split(down, scale, math.sqrt(sigma_next**2 - (scale * down) ** 2))
+
+
+VE = Process("VE")
+FLOW = Process("FLOW")

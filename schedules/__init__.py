@@ -1,0 +1,22 @@
+"""Schedules as curves: one file per family, one contract (``entry.py``) for all.
+
+>>> from stride import schedules
+>>> schedules.get("karras").sigmas(schedules.ModelSpec.discrete(), steps=20, rho=5)
+"""
+
+from __future__ import annotations
+
+from ..registry import Registry
+from . import beta, closed_form, model_grid
+from .entry import MAX_STEPS, Schedule, check_steps, planned_steps
+from .spec import ModelSpec
+
+REGISTRY: Registry[Schedule] = Registry(
+    "schedule",
+    (s for family in (model_grid, closed_form, beta) for s in family.SCHEDULES),
+)
+get = REGISTRY.get
+
+__all__ = [
+    "MAX_STEPS", "REGISTRY", "ModelSpec", "Schedule", "check_steps", "get", "planned_steps",
+]

@@ -1,0 +1,92 @@
+"""A schedule's entry in the registry, and the one place where its contract is enforced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..registry import Entry, Options
+from .spec import ModelSpec
+
+MAX_STEPS = 10_000
+
+# Two curve points closer than this (relative) count as rounding and are set one float32 apart.
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class NoOptions(Options):
+    """A schedule without options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Entry):
+    """A named curve.
+
+    curve: (spec, steps, options) -> the ``steps`` positive sigmas before the final 0.
+    """
+
+    curve: Callable[[ModelSpec, int, Options], np.ndarray]
+    options: Options = NoOptions()
+
+    def sigmas(
+        self, spec: ModelSpec, steps: int, denoise: float = 1.0, **options: float
+    ) -> torch.Tensor:
+        """The noise levels of a run: float32 on the CPU, strictly decreasing, last value 0.
+
+        steps: 1 to 10000; the result has ``steps + 1`` values. denoise: 0..1; below 1 the curve
+        is planned for ``int(steps / denoise)`` steps and its last ``steps`` are kept (the host's
+        rule); 0 gives an empty list. Raises ValueError naming the schedule and the range.
+        """
+        chosen = self.configure(**options)
+        check_steps(self.name, steps)
+        planned = planned_steps(self.name, steps, denoise)
+        if planned == 0:
+            return torch.empty(0)
+        values = np.asarray(self.curve(spec, planned, chosen), dtype=np.float64)
+        if values.shape != (planned,):
+            raise ValueError(f"schedule '{self.name}' made {values.shape} values for {planned}")
+        return torch.from_numpy(_descending(self.name, values, spec.sigma_max)[-(steps + 1) :])
+
+
+def check_steps(name: str, steps: int) -> None:
+    """Refuse a number of steps outside the contract."""
+    if isinstance(steps, bool) or steps != int(steps) or not 1 <= steps <= MAX_STEPS:
+        raise ValueError(
+            f"schedule '{name}': steps must be a whole number from 1 to {MAX_STEPS}, got {steps}"
+        )
+
+
+def planned_steps(name: str, steps: int, denoise: float) -> int:
+    """Steps of the whole curve of which the last ``steps`` are run; 0 where denoise is 0."""
+    if not 0.0 <= denoise <= 1.0:
+        raise ValueError(f"schedule '{name}': denoise must be from 0 to 1, got {denoise}")
+    if denoise == 0.0:
+        return 0
+    return steps if denoise > 0.9999 else int(steps / denoise)
+
+
+def _descending(name: str, values: np.ndarray, sigma_max: float) -> np.ndarray:
+    """The curve in float32 with its final 0, strictly decreasing, or a ValueError."""
+    top = np.float32(sigma_max)
+    if not np.all(np.isfinite(values)) or values.min() <= 0:
+        raise ValueError(f"schedule '{name}' made a sigma that is not finite and positive")
+    if values[0] > sigma_max * (1 + _ROUNDING):
+        raise ValueError(
+            f"schedule '{name}' starts at sigma {values[0]:.6g}, above the model's {sigma_max:.6g}"
+        )
+    if np.any(values[1:] > values[:-1] * (1 + _ROUNDING)):
+        i = int(np.argmax(values[1:] > values[:-1] * (1 + _ROUNDING)))
+        raise ValueError(f"schedule '{name}' rises after its value {i}: {values[i : i + 2]}")
+    out = np.minimum(values.astype(np.float32), top)
+    for i in np.flatnonzero(out[1:] >= out[:-1]) + 1:
+        # A run of ties moves down one float at a time, each below the one before it.
+        while i < len(out) and out[i] >= out[i - 1]:
+            out[i] = np.nextafter(out[i - 1], np.float32(0))
+            i += 1
+    if out[-1] <= 0:
+        raise ValueError(f"schedule '{name}' reaches sigma 0 before its last step")
+    return np.append(out, np.float32(0))

@@ -1,0 +1,104 @@
+"""Our numbers beside the host's own functions, in one process, wherever the host is right."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from stride import samplers, schedules
+
+pytestmark = pytest.mark.host
+
+STEPS = (1, 2, 4, 7, 20, 50, 200)
+STOCHASTIC = ("euler_ancestral",)
+
+
+def discrete(comfy, zsnr=False):
+    return comfy.model_sampling.ModelSamplingDiscrete(zsnr=zsnr)
+
+
+def flow(comfy, shift=3.0):
+    sampling = comfy.model_sampling.ModelSamplingDiscreteFlow()
+    sampling.set_parameters(shift=shift)
+    return sampling
+
+
+def spec_of(sampling, process):
+    """Our facts of a model, asked of the host's model sampling as the nodes ask for them."""
+    return schedules.ModelSpec(
+        process,
+        sampling.sigmas.double().numpy(),
+        timestep=lambda sigma: float(sampling.timestep(torch.tensor(sigma))),
+        sigma=lambda times: sampling.sigma(torch.as_tensor(times)).double().numpy(),
+    )
+
+
+def models(comfy):
+    """Pairs of the host's model sampling and our facts of the same model."""
+    made = {
+        "sd": (discrete(comfy), samplers.VE),
+        "zsnr": (discrete(comfy, True), samplers.VE),
+        "flow": (flow(comfy), samplers.FLOW),
+        "flow_unshifted": (flow(comfy, 1.0), samplers.FLOW),
+    }
+    return {name: (model, spec_of(model, process)) for name, (model, process) in made.items()}
+
+
+@pytest.mark.parametrize("model", ["sd", "zsnr", "flow", "flow_unshifted"])
+@pytest.mark.parametrize("name", schedules.REGISTRY.names)
+def test_schedule_equals_the_hosts(comfy, name, model):
+    if name not in comfy.stock_schedulers:
+        pytest.skip("the host has no schedule of this name")
+    sampling, spec = models(comfy)[model]
+    compared = []
+    for steps in STEPS:
+        theirs = comfy.samplers.calculate_sigmas(sampling, name, steps)
+        falling = len(theirs) == steps + 1 and bool((theirs[1:] < theirs[:-1]).all())
+        if not falling or theirs[-1] != 0 or theirs[0] > sampling.sigma_max * (1 + 1e-5):
+            continue  # the host breaks the contract here
+        ours = schedules.get(name).sigmas(spec, steps)
+        torch.testing.assert_close(ours, theirs.float(), rtol=1e-4, atol=1e-7)
+        compared.append(steps)
+    assert len(compared) >= 3, f"the host honours the contract only at {compared}"
+
+
+class Denoiser:
+    """A smooth nonlinear D(x, sigma) that says what the host's functions ask a model for."""
+
+    def __init__(self, sampling):
+        self.inner_model = SimpleNamespace(
+            inner_model=SimpleNamespace(model_sampling=sampling),
+            model_patcher=SimpleNamespace(get_model_object=lambda name: sampling),
+        )
+        self.calls = 0
+
+    def __call__(self, x, sigma, **extra_args):
+        self.calls += 1
+        sigma = sigma.reshape(-1, 1, 1, 1)
+        return torch.tanh(x / (1 + sigma)) + 0.1 * torch.sin(3 * x / (1 + sigma))
+
+
+# The host's dpmpp_2m knows no flow: it takes alpha to be 1.
+PAIRS = [
+    (name, model)
+    for name in ("euler", "heun", "ipndm", "dpmpp_2m", "euler_ancestral")
+    for model in ("sd", "flow")
+    if (name, model) != ("dpmpp_2m", "flow")
+]
+
+
+@pytest.mark.parametrize("schedule", ["karras", "simple", "sgm_uniform"])
+@pytest.mark.parametrize("steps", [1, 2, 8, 30])
+@pytest.mark.parametrize("name, model", PAIRS)
+def test_sampler_equals_the_hosts(comfy, name, model, steps, schedule):
+    sampling, spec = models(comfy)[model]
+    sigmas = schedules.get(schedule).sigmas(spec, steps)
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1)) * sigmas[0]
+    noise, options = samplers.KeyedNoise(3, range(2)), {}
+    if name in STOCHASTIC:
+        options["noise_sampler"] = lambda sigma, sigma_next: noise(x, float(sigma_next))
+    their_model, our_model = Denoiser(sampling), Denoiser(sampling)
+    function = getattr(comfy.k_diffusion, f"sample_{name}")
+    theirs = function(their_model, x.clone(), sigmas, disable=True, **options)
+    ours = samplers.sample(name, our_model, x.clone(), sigmas, spec.process, seed=3)
+    assert our_model.calls == their_model.calls
+    torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-5)
