@@ -144,6 +144,8 @@ def python_in(folder):
 def own_python():
     """Our `.venv`, made now if it is missing or does not start."""
     python = python_in(VENV)
+    if python is not None and (VENV / STAMP).is_file():
+        return python
     if python is not None:
         try:
             probe = subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True)
@@ -235,7 +237,7 @@ def side_packages(python):
 
 def set_up(comfy):
     """Make ready what is missing; return (python, ComfyUI folder, is it the user's own)."""
-    if sys.version_info < (3, 10):
+    if sys.version_info < (3, 10):  # noqa: UP036 - whoever starts this may have an older one
         raise Problem(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
     if comfy is None:
         python = own_python()

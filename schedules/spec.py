@@ -82,4 +82,5 @@ def between(table: np.ndarray, index: np.ndarray) -> np.ndarray:
     low = np.clip(np.floor(index).astype(int), 0, len(table) - 1)
     high = np.minimum(low + 1, len(table) - 1)
     w = np.clip(index - low, 0.0, 1.0)
-    return np.where(w == 0, table[low], np.exp((1 - w) * np.log(table[low]) + w * np.log(table[high])))
+    logs = (1 - w) * np.log(table[low]) + w * np.log(table[high])
+    return np.where(w == 0, table[low], np.exp(logs))

@@ -1,0 +1,22 @@
+"""The nodes: thin, no numerics. The host finds them through ``comfy_entrypoint``."""
+
+from __future__ import annotations
+
+from ..host import ComfyExtension, io
+from .demo_model import StrideDemoModel
+from .ksampler import StrideKSampler, StrideKSamplerAdvanced
+from .parts import StrideSampler, StrideSchedule
+
+
+class StrideExtension(ComfyExtension):
+    """The pack as the host sees it."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            StrideKSampler, StrideKSamplerAdvanced, StrideSampler, StrideSchedule,
+            StrideDemoModel,
+        ]
+
+
+async def comfy_entrypoint() -> StrideExtension:
+    return StrideExtension()

@@ -1,0 +1,38 @@
+"""The bundled demo network in place of a checkpoint loader."""
+
+from __future__ import annotations
+
+from ..host import io
+
+
+class StrideDemoModel(io.ComfyNode):
+    """MODEL, CLIP and VAE of the small network in ``demo/``."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StrideDemoModel",
+            display_name="Load Demo Model (Stride)",
+            category="sampling/stride",
+            description=(
+                "A tiny model that draws coloured shapes ('a red circle above two blue squares on "
+                "a green background'). It runs on any CPU, to try samplers and schedules with."
+            ),
+            inputs=[
+                io.Combo.Input(
+                    "prediction", options=["eps", "v", "flow"], default="eps",
+                    tooltip="One network, offered as three kinds of model.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="The denoiser."),
+                io.Clip.Output(tooltip="Its text encoder."),
+                io.Vae.Output(tooltip="Latent to picture and back."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, prediction) -> io.NodeOutput:
+        from ..demo.host_model import load  # read only where the demo is used
+
+        return io.NodeOutput(*load(prediction))

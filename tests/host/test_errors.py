@@ -1,0 +1,75 @@
+"""Bad input: an error that says what, where and what is accepted, and a server that goes on."""
+
+import time
+
+import pytest
+import torch
+from client import Failed, Interrupted, Rejected
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def goes_on(host, scene):
+    """After the test the next prompt must work, and draw what it draws on a fresh server."""
+    graph = scene()
+    (before,) = host.latents(graph, graph.stride(seed=77))
+    yield
+    host.call("/free", {"free_memory": True})
+    (after,) = host.latents(graph, graph.stride(seed=77))
+    assert torch.equal(before, after)
+
+
+def message_of(host, graph, node):
+    """What the user is told when the prompt cannot run."""
+    graph.add("SaveLatent", samples=node[0], filename_prefix="latents/bad")
+    with pytest.raises((Rejected, Failed)) as caught:
+        host.run(graph)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes, near",
+    [(dict(sampler="dpmpp_2n"), "dpmpp_2m"), (dict(schedule="karas"), "karras")],
+)
+@pytest.mark.parametrize("node", ["stride", "advanced"])
+def test_a_wrong_name_names_the_nearest(host, scene, goes_on, node, changes, near):
+    graph = scene()
+    said = message_of(host, graph, getattr(graph, node)(**changes))
+    (wrong,) = changes.values()
+    assert wrong in said and near in said and "did you mean" in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [dict(steps=0), dict(steps=10001), dict(denoise=1.5), dict(denoise=-0.1), dict(seed=-1)],
+)
+def test_a_value_out_of_range_is_refused(host, scene, goes_on, changes):
+    graph = scene()
+    said = message_of(host, graph, graph.stride(**changes))
+    assert next(iter(changes)) in said
+
+
+def test_rising_sigmas_are_refused(host, scene, goes_on):
+    graph = scene()
+    node = graph.custom()
+    inputs = graph[node.id]["inputs"]
+    inputs["sigmas"] = graph.add("FlipSigmas", sigmas=inputs["sigmas"])[0]
+    assert "must decrease" in message_of(host, graph, node)
+
+
+def test_an_interrupted_run_leaves_the_server_clean(host, scene, goes_on):
+    graph = scene()
+    node = graph.stride(steps=5000)
+    graph.add("SaveLatent", samples=node[0], filename_prefix="latents/long")
+    prompt_id = host.queue(graph)
+    until = time.monotonic() + 60
+    while not host.call("/queue")["queue_running"] and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.5)  # into the steps
+    begun = time.monotonic()
+    host.call("/interrupt", b"")
+    with pytest.raises(Interrupted):
+        host.wait(prompt_id)
+    assert time.monotonic() - begun < 20
+    assert not host.call("/queue")["queue_running"]
