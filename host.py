@@ -20,6 +20,7 @@ import comfy.model_sampling
 import comfy.sample
 import comfy.samplers
 import comfy.sd
+import comfy.sd1_clip
 import comfy.supported_models_base
 import comfy.utils
 import latent_preview
