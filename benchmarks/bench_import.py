@@ -26,8 +26,8 @@ sys.argv = ["main.py", "--cpu"]
 import comfy.options
 comfy.options.enable_args_parsing()
 import torch, numpy, safetensors.torch
-import folder_paths, utils.extra_config, comfy.utils, execution, server, nodes, comfy.model_management
-import comfy.samplers, comfy.sd, comfy_api.latest, latent_preview
+import folder_paths, utils.extra_config, comfy.utils, execution, server, nodes
+import comfy.model_management, comfy.samplers, comfy.sd, comfy_api.latest, latent_preview
 before = set(sys.modules)
 begun = time.perf_counter()
 name = os.path.join(root, "").replace(".", "_x_")

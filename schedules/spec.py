@@ -64,17 +64,18 @@ class ModelSpec:
 
     @staticmethod
     def flow(shift: float = 1.0, timesteps: int = 1000) -> ModelSpec:
-        """A flow model with ``sigma = shift t / (1 + (shift - 1) t)``, t in 0..1 (SD3: 3)."""
+        """A flow model with ``sigma = shift t / (1 + (shift - 1) t)``, t in 0..1 (SD3: 3).
+
+        As in the host, the model's time at a sigma is that sigma, so the schedules that are even
+        in time apply the shift to their last sigma once more.
+        """
 
         def sigma(t: np.ndarray) -> np.ndarray:
             t = np.asarray(t, dtype=np.float64)
             return shift * t / (1.0 + (shift - 1.0) * t)
 
-        def timestep(level: float) -> float:
-            return level / (shift - (shift - 1.0) * level)
-
         table = sigma(np.arange(1, timesteps + 1) / timesteps)
-        return ModelSpec(FLOW, table, timestep=timestep, sigma=sigma, shift=shift)
+        return ModelSpec(FLOW, table, timestep=float, sigma=sigma, shift=shift)
 
 
 def between(table: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -74,6 +74,7 @@ class Host(Client):
     def __init__(self, server):
         super().__init__(server.url)
         self.server = server
+        self.boot_log = server.log()
 
     def run_saving(self, graph, nodes):
         """Run with the latents of `nodes` saved; return (latents, outputs)."""

@@ -65,7 +65,7 @@ def test_our_dropdowns_offer_ours_first_and_every_other_name(object_info, comfy,
 
 
 def test_the_log_is_clean(host):
-    log = host.server.log()
+    log = host.boot_log
     assert "IMPORT FAILED" not in log
     assert "Unable to parse pyproject.toml" not in log
     ours = [line for line in log.splitlines() if PACK in line]

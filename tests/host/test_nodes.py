@@ -85,7 +85,8 @@ def test_our_samplers_equal_the_hosts(host, scene, sampler, prediction):
 @pytest.mark.parametrize("sampler", ["lcm", "uni_pc", "dpmpp_sde"])
 def test_a_sampler_of_the_host_alone_runs_from_our_node(host, scene, sampler):
     graph = scene()
-    settings = dict(sampler=sampler, schedule="karras")
+    # A schedule of the host as well: the last bit of a sigma moves the noise of dpmpp_sde.
+    settings = dict(sampler=sampler, schedule="ddim_uniform")
     ours, theirs = host.latents(graph, graph.stride(**settings), graph.stock(**settings))
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 

@@ -1,0 +1,69 @@
+"""Exact denoisers, so that a sampler's error can be measured and not guessed.
+
+``x = alpha c + sigma z`` on either process; with ``s = sigma / alpha`` and ``y = x / alpha`` both
+are the same problem, so every denoiser is written once, in (x, alpha, sigma).
+"""
+
+import torch
+from stride.samplers import FLOW, VE
+
+VARIANCE = torch.tensor([0.25, 0.5, 1.0, 2.0], dtype=torch.float64)  # of the Gaussian data
+MEANS = torch.tensor([-1.0, 1.2], dtype=torch.float64)  # of the mixture
+SPREAD = 0.3**2
+
+
+def gaussian(process):
+    """D(x, sigma) for data N(0, VARIANCE), one variance per coordinate: linear in x."""
+
+    def denoise(x, sigma):
+        sigma = sigma.double()[:, None]
+        alpha = 1.0 if process is VE else 1.0 - sigma
+        return (alpha * VARIANCE / (alpha**2 * VARIANCE + sigma**2)) * x
+
+    return denoise
+
+
+def gaussian_flow(x, sigma, sigma_next, process):
+    """The exact ODE solution from sigma to sigma_next for Gaussian data."""
+
+    def scale(level):
+        return (process.alpha(level) ** 2 * VARIANCE + level**2).sqrt()
+
+    return x * scale(sigma_next) / scale(sigma)
+
+
+def mixture(process):
+    """D(x, sigma) for two narrow Gaussians: nonlinear, each coordinate by itself."""
+
+    def denoise(x, sigma):
+        sigma = sigma.double()[:, None, None]
+        alpha = torch.ones_like(sigma) if process is VE else 1.0 - sigma
+        var = alpha**2 * SPREAD + sigma**2
+        away = x[..., None] - alpha * MEANS
+        weight = torch.softmax(-(away**2) / (2 * var), -1)
+        posterior = MEANS + alpha * SPREAD / var * away
+        return (weight * posterior).sum(-1)
+
+    return denoise
+
+
+def runge_kutta(denoise, x, sigma, sigma_next, n):
+    """The mixture's reference: classical RK4 in log sigma, written apart from the pack."""
+    import math
+
+    def slope(x, u):
+        level = torch.full((x.shape[0],), math.exp(u), dtype=torch.float64)
+        return x - denoise(x, level)  # dx/dlog(sigma)
+
+    u, end = math.log(sigma), math.log(sigma_next)
+    h = (end - u) / n
+    for _ in range(n):
+        a = slope(x, u)
+        b = slope(x + h / 2 * a, u + h / 2)
+        c = slope(x + h / 2 * b, u + h / 2)
+        d = slope(x + h * c, u + h)
+        x, u = x + h / 6 * (a + 2 * b + 2 * c + d), u + h
+    return x
+
+
+PROCESSES = {"VE": VE, "FLOW": FLOW}

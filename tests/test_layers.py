@@ -1,0 +1,72 @@
+"""Imports point one way: nodes -> host -> samplers, schedules -> torch, numpy, stdlib."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = {"comfy", "comfy_api", "comfy_extras", "server", "folder_paths", "latent_preview",
+        "execution", "nodes", "node_helpers"}
+# What each part of the pack may import from the pack itself.
+MAY = {
+    "registry.py": set(),
+    "samplers": {"registry", "samplers"},
+    "schedules": {"registry", "samplers", "schedules"},
+    "demo": {"host", "demo"},
+    "host.py": {"registry", "samplers", "schedules"},
+    "nodes": {"host", "nodes", "demo"},
+    "__init__.py": {"samplers", "schedules", "host", "nodes"},
+}
+FILES = [p for part in MAY for p in ([ROOT / part] if part.endswith(".py") else
+                                     sorted((ROOT / part).glob("*.py")))]
+
+
+def imports(path):
+    """(outside modules, parts of the pack) that a file imports, anywhere in it."""
+    outside, inside = set(), set()
+    package = path.relative_to(ROOT).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            outside |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            outside.add(node.module.split(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1]
+            full = (*base, *(node.module.split(".") if node.module else ()))
+            inside |= {full[0]} if full else {alias.name for alias in node.names}
+    return outside, inside
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    outside, inside = imports(path)
+    part = path.relative_to(ROOT).parts[0]
+    assert inside <= MAY[part]
+    if part != "host.py":
+        assert not outside & HOST, "only host.py may import the host"
+    if part in ("samplers", "schedules", "registry.py", "nodes", "__init__.py"):
+        assert outside <= {"torch", "numpy"} | set(sys.stdlib_module_names)
+
+
+def test_files_are_ascii():
+    for path in FILES:
+        assert path.read_bytes().isascii(), path
+
+
+def test_importing_touches_no_random_state():
+    """The pack's package was loaded by conftest; a second import must leave the generators be."""
+    import importlib
+
+    import numpy as np
+    import torch
+
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    for name in [n for n in sys.modules if n.startswith(("stride.samplers", "stride.schedules"))]:
+        importlib.import_module(name)
+    from stride import schedules
+
+    schedules.get("beta").sigmas(schedules.ModelSpec.discrete(), 20)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()

@@ -1,0 +1,294 @@
+"""What every sampler promises, on exact denoisers, for VE and FLOW."""
+
+import math
+
+import pytest
+import torch
+from problems import PROCESSES, VARIANCE, gaussian, gaussian_flow, mixture, runge_kutta
+from stride import samplers, schedules
+from stride.samplers import FLOW, VE, KeyedNoise, check_sigmas, run
+
+# name: (published order of the deterministic form, model calls of n steps, stochastic by default)
+ROWS = {
+    "euler": (1, lambda n: n, False),
+    "euler_ancestral": (1, lambda n: n, True),
+    "ddim": (1, lambda n: n, False),
+    "dpmpp_2m": (2, lambda n: n, False),
+    "heun": (2, lambda n: 2 * n - 1, False),
+    # Fixed Adams weights on an uneven grid are only consistent; order 4 needs an even one.
+    "ipndm": (1, lambda n: n, False),
+}
+SPECS = {
+    "sd": schedules.ModelSpec.discrete(),
+    "zsnr": schedules.ModelSpec.discrete(zero_terminal_snr=True),
+    "flow": schedules.ModelSpec.flow(shift=3.0),
+}
+NAMES = sorted(ROWS)
+
+
+def start(sigma, batch=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return sigma * torch.randn(batch, 4, generator=generator, dtype=torch.float64)
+
+
+def table_of(name, **options):
+    return lambda sigmas, process: samplers.get(name).table(sigmas, process, **options)
+
+
+def test_every_sampler_has_its_row():
+    assert NAMES == sorted(samplers.REGISTRY.names)
+    for name, (order, _, stochastic) in ROWS.items():
+        entry = samplers.get(name)
+        assert (entry.order, entry.stochastic) == (order, stochastic)
+        assert entry.source and entry.label
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("steps", [1, 2, 3, 20])
+def test_model_calls(name, steps):
+    sigmas = schedules.get("karras").sigmas(SPECS["sd"], steps)
+    calls = []
+
+    def denoise(x, sigma):
+        calls.append(float(sigma[0]))
+        return gaussian(VE)(x, sigma)
+
+    samplers.sample(name, denoise, start(float(sigmas[0])), sigmas)
+    assert len(calls) == ROWS[name][1](steps) == table_of(name)(check_sigmas(sigmas, VE), VE).calls
+
+
+# Convergence ---------------------------------------------------------------------------------
+
+
+def even_in_log(top, bottom, n):
+    return [top * (bottom / top) ** (i / n) for i in range(n + 1)]
+
+
+def errors(name, denoise, exact, x, process, counts, **options):
+    out = []
+    for n in counts:
+        sigmas = even_in_log(*SPANS[process.name], n)
+        found = samplers.sample(name, denoise, x, sigmas, process, **options)
+        out.append(float((found - exact).abs().max()))
+    return out
+
+
+SPANS = {"VE": (10.0, 0.1), "FLOW": (0.9, 0.1)}
+
+
+@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
+@pytest.mark.parametrize("problem", ["gaussian", "mixture"])
+@pytest.mark.parametrize("name", NAMES)
+def test_order_of_convergence(name, problem, process):
+    top, bottom = SPANS[process.name]
+    x = start(top)
+    if problem == "gaussian":
+        denoise, exact = gaussian(process), gaussian_flow(x, top, bottom, process)
+    else:
+        denoise = mixture(process)
+        exact = runge_kutta(denoise, x, top, bottom, 4000)
+        assert torch.allclose(exact, runge_kutta(denoise, x, top, bottom, 2000), atol=1e-8)
+    coarse, fine = errors(name, denoise, exact, x, process, (160, 320), eta=0.0)
+    assert math.log2(coarse / fine) > ROWS[name][0] - 0.25
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
+def test_ipndm_has_its_order_on_an_even_grid(order, process):
+    """Adams-Bashforth of order k on even sigmas; its Euler start caps the run at order 2."""
+    top, bottom = 2.0 if process is VE else 0.8, 0.4
+    x = start(top)
+    exact = gaussian_flow(x, top, bottom, process)
+    found = []
+    for n in (80, 160):
+        sigmas = torch.linspace(top, bottom, n + 1, dtype=torch.float64).tolist()
+        out = samplers.sample("ipndm", gaussian(process), x, sigmas, process, order=order)
+        found.append(float((out - exact).abs().max()))
+    assert math.log2(found[0] / found[1]) > min(order, 2) - 0.25
+
+
+def test_ipndm_weights_are_adams_bashforth():
+    """With exact history the one step of order k integrates polynomials of degree k - 1."""
+    sigmas = tuple(float(s) for s in (6, 5, 4, 3, 2))
+    for order in (1, 2, 3, 4):
+        row = table_of("ipndm", order=order)(sigmas, VE).rows[-1]
+        for degree in range(order):
+            # eps(sigma) = sigma ** degree: D = x - sigma * eps, with any x_j consistent with it
+            def x_of(s, degree=degree):
+                return s ** (degree + 1) / (degree + 1)
+
+            got = sum(w * x_of(sigmas[j]) for j, w in row.x.items())
+            got += sum(w * (x_of(sigmas[j]) - sigmas[j] ** (degree + 1)) for j, w in row.d.items())
+            assert got == pytest.approx(x_of(2.0), rel=1e-12)
+
+
+def test_dpmpp_2m_is_exact_to_second_order_in_log_snr():
+    """Its weights match the exact integral of a linear D(lambda) as the step shrinks, h^3."""
+    defects = []
+    for n in (40, 80):
+        sigmas = even_in_log(5.0, 0.5, n)
+        row = table_of("dpmpp_2m")(tuple(sigmas), VE).rows[n // 2]
+        a, b = sigmas[n // 2], sigmas[n // 2 + 1]
+        h = math.log(a / b)
+        # D(lambda) = lambda - lambda_a: the exact integral is h - (1 - exp(-h)).
+        got = row.d[n // 2 - 1] * (math.log(a / sigmas[n // 2 - 1]))
+        defects.append(abs(got - (h - (1.0 - math.exp(-h)))))
+    assert math.log2(defects[0] / defects[1]) > 2.75
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("schedule", schedules.REGISTRY.names)
+def test_any_sampler_on_any_schedule(name, schedule, spec):
+    """Finite from pure noise: a FLOW run starts at sigma 1, where log-SNR is minus infinity."""
+    model = SPECS[spec]
+    for steps in (1, 2, 3, 20):
+        sigmas = schedules.get(schedule).sigmas(model, steps)
+        x = start(float(sigmas[0])).float()
+        out = samplers.sample(
+            name, lambda x, s: mixture(model.process)(x.double(), s).float(), x, sigmas,
+            model.process,
+        )
+        assert torch.isfinite(out).all()
+        # A second stage at a far lower sigma has no such bound: Heun needs its steps.
+        assert out.abs().max() < 3 or samplers.get(name).calls > 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("spec", SPECS)
+def test_long_runs_reach_the_data(name, spec):
+    """With many steps the samples of a deterministic run are those of the exact flow."""
+    model = SPECS[spec]
+    sigmas = schedules.get("beta").sigmas(model, 400)
+    x = start(float(sigmas[0]))
+    out = samplers.sample(name, gaussian(model.process), x, sigmas, model.process, eta=0.0)
+    exact = gaussian_flow(x, float(sigmas[0]), 0.0, model.process)
+    assert (out - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+# Noise ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_split_keeps_the_marginal(process, eta):
+    for sigma, sigma_next in ((1.0, 0.7), (0.9, 0.05), (0.5, 0.0)):
+        down, scale, std = process.split(sigma, sigma_next, eta)
+        assert 0 <= down <= sigma_next and std >= 0
+        assert scale * process.alpha(down) == pytest.approx(process.alpha(sigma_next))
+        assert math.hypot(scale * down, std) == pytest.approx(sigma_next)
+        assert (std == 0) == (eta == 0 or sigma_next == 0)
+
+
+@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
+@pytest.mark.parametrize("name", NAMES)
+def test_fresh_noise_keeps_the_variance(name, process):
+    """At full eta the samples still have the data's variance, coordinate by coordinate."""
+    spec = SPECS["sd" if process is VE else "flow"]
+    sigmas = schedules.get("beta").sigmas(spec, 200)
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(8, 500, 4, generator=generator, dtype=torch.float64) * float(sigmas[0])
+
+    def denoise(x, sigma):
+        return gaussian(process)(x.flatten(0, 1), sigma.repeat_interleave(500)).view_as(x)
+
+    out = samplers.sample(name, denoise, x, sigmas, process, eta=1.0)
+    assert torch.allclose(out.flatten(0, 1).var(0), VARIANCE, rtol=0.1)
+
+
+def test_keyed_noise_depends_on_seed_image_and_sigma_only():
+    like = torch.empty(3, 2, 5)
+    noise = KeyedNoise(7, [0, 1, 2])
+    first = noise(like, 1.5)
+    assert torch.equal(first, noise(like, 1.5))
+    assert torch.equal(first[2:], KeyedNoise(7, [2])(like[2:], 1.5))
+    others = [KeyedNoise(8, [0])(like[:1], 1.5), KeyedNoise(7, [1])(like[:1], 1.5),
+              noise(like, math.nextafter(1.5, 2))[:1]]
+    for other in others:
+        assert not torch.isclose(first[:1], other).any()
+    big = KeyedNoise(2**64 - 1, [0])(torch.empty(1, 100_000), 0.1)
+    assert abs(float(big.mean())) < 0.02 and abs(float(big.std()) - 1) < 0.01
+
+
+def test_noise_that_does_not_fit_the_batch_is_refused():
+    with pytest.raises(ValueError, match="2 images.*batch of 3"):
+        KeyedNoise(0, [0, 1])(torch.empty(3, 4), 1.0)
+
+
+# Promises ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.7])
+@pytest.mark.parametrize("name", NAMES)
+def test_batch_independent(name, eta):
+    """Image k of a batch is the image that it would be alone, bit for bit."""
+    sigmas = schedules.get("karras").sigmas(SPECS["sd"], 8)
+    x = start(float(sigmas[0]), batch=4).float()
+    denoise = lambda x, s: x / (1 + s[:, None] ** 2)  # noqa: E731
+    together = run(table_of(name, eta=eta), denoise, x, sigmas, VE, noise=KeyedNoise(3, range(4)))
+    for k in range(4):
+        alone = run(table_of(name, eta=eta), denoise, x[k : k + 1], sigmas, VE,
+                    noise=KeyedNoise(3, [k]))
+        assert torch.equal(together.x[k : k + 1], alone.x)
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize("spec", ["sd", "flow"])
+@pytest.mark.parametrize("name", NAMES)
+def test_split_exact(name, spec, eta):
+    """Stopping after any step and going on gives the same bits as never stopping."""
+    model, build = SPECS[spec], table_of(name, eta=eta)
+    sigmas = schedules.get("karras").sigmas(model, 7).tolist()
+    denoise, noise = gaussian(model.process), KeyedNoise(1, range(3))
+    x = start(sigmas[0])
+    whole = run(build, denoise, x, sigmas, model.process, noise=noise).x
+    for k in range(len(sigmas)):
+        first = run(build, denoise, x, sigmas, model.process, noise=noise, until=k)
+        assert first.sigmas == tuple(sigmas[: k + 1])
+        if k < len(sigmas) - 1:
+            again = run(build, denoise, torch.zeros_like(x), sigmas[k:], model.process,
+                        noise=noise, carry=first)
+            assert torch.equal(again.x, whole)
+        else:
+            assert torch.equal(first.x, whole) and not first.memory
+    parts = None
+    for k in range(len(sigmas) - 1):  # one step at a time
+        parts = run(build, denoise, x, sigmas[k:], model.process, noise=noise, until=1, carry=parts)
+    assert torch.equal(parts.x, whole)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_deterministic_and_the_global_generator_is_left_alone(name):
+    sigmas = schedules.get("normal").sigmas(SPECS["sd"], 6)
+    x = start(float(sigmas[0]))
+    results = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)  # must not matter
+        before = torch.get_rng_state()
+        results.append(samplers.sample(name, gaussian(VE), x, sigmas, seed=5, eta=1.0))
+        assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(*results)
+    other = samplers.sample(name, gaussian(VE), x, sigmas, seed=6, eta=1.0)
+    assert not torch.equal(results[0], other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_are_not_changed(name):
+    sigmas = schedules.get("karras").sigmas(SPECS["flow"], 5)
+    x, seen = start(1.0), []
+
+    def on_step(info):
+        seen.append((info["x"], info["x"].clone(), info["denoised"], info["denoised"].clone()))
+
+    before = x.clone()
+    samplers.sample(name, gaussian(FLOW), x, sigmas, FLOW, on_step=on_step, eta=1.0)
+    assert torch.equal(x, before)
+    for kept_x, x_then, kept_d, d_then in seen:
+        assert torch.equal(kept_x, x_then) and torch.equal(kept_d, d_then)
+
+
+def test_remembered_tensors_are_few_and_freed():
+    sigmas = check_sigmas(schedules.get("karras").sigmas(SPECS["sd"], 12), VE)
+    peaks = {name: table_of(name)(sigmas, VE).peak_memory for name in NAMES}
+    assert peaks == {"euler": 0, "euler_ancestral": 0, "ddim": 0, "dpmpp_2m": 1, "heun": 2,
+                     "ipndm": 6}
