@@ -11,5 +11,6 @@ if find_spec("comfy") is not None:
     from . import host
     from .nodes import comfy_entrypoint
 
+    WEB_DIRECTORY = "./web"
     host.register()
-    __all__ += ["comfy_entrypoint"]
+    __all__ += ["WEB_DIRECTORY", "comfy_entrypoint"]

@@ -221,7 +221,8 @@ class HostRun:
     """One run of one of our samplers, called by the host as a sampler function.
 
     images: index of each image in its seed's batch. ahead: sigmas after the last one of this
-    run, which a chained run will take. resume: a stopped run to go on with.
+    run, which a chained run will take. resume: a stopped run to go on with. keep: leave the
+    stopped run in ``stopped`` (else nothing of a run outlives it).
     """
 
     sampler: Sampler
@@ -229,6 +230,7 @@ class HostRun:
     images: list[int] | None = None
     ahead: tuple[float, ...] = ()
     resume: Stopped | None = None
+    keep: bool = False
     calls: int = 0
     stopped: Stopped | None = field(default=None, repr=False)
 
@@ -257,7 +259,7 @@ class HostRun:
                 until=len(levels) - 1, carry=self.resume and self.resume.carry, on_step=on_step,
             )
         self.calls = watched.calls
-        if levels[-1] > 0:
+        if self.keep and levels[-1] > 0:
             self.stopped = Stopped(self.sampler.name, self.options, carry, masked)
         return carry.x
 
@@ -328,7 +330,7 @@ def ksample(
     run: dict[str, Any] = {}
     if ours:
         indices = latent.get("batch_index")
-        run = {"images": None if indices is None else list(indices), "ahead": ahead}
+        run = {"images": None if indices is None else list(indices), "ahead": ahead, "keep": True}
         run["resume"], note = (None, None) if add_noise else _resumable(latent, sampler, sigmas)
         if note:
             report["note"] = note

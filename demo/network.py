@@ -237,7 +237,7 @@ class Denoiser(nn.Module):
         return (x / (1 + s * s) - clean) * (1 + s * s).sqrt() / s
 
     def flow(self, x, sigma, context):
-        """Velocity noise - clean of x = (1 - sigma) * clean + sigma * noise; sigma [B] in (0, 1]."""
+        """Velocity noise - clean of x = (1 - sigma) clean + sigma noise; sigma [B] in (0, 1]."""
         return (x - self(x, 1 - sigma, sigma, context)) / column(sigma)
 
 
@@ -266,7 +266,7 @@ def read_weights(path):
 
 
 def load_networks(path):
-    """(TextEncoder, Denoiser) with the weights of a file, in evaluation mode; new ones each time."""
+    """New (TextEncoder, Denoiser) with the weights of a file, in evaluation mode."""
     state, meta = read_weights(path)
     text, denoiser = TextEncoder(meta["config"]), Denoiser(meta["config"])
     for module, prefix in ((text, "text."), (denoiser, "denoiser.")):

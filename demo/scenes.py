@@ -182,7 +182,8 @@ def caption(scene, rng=None):
     if len(nouns) == 2:
         link = PHRASES[relation]
         if chance[3] < 0.12:
-            link = "and" if chance[3] < 0.06 else "beside" if relation in ("left", "right") else link
+            sideways = relation in ("left", "right")
+            link = "and" if chance[3] < 0.06 else "beside" if sideways else link
         text = f"{nouns[0]} {link} {nouns[1]}"
         if chance[7] < 0.08:
             text = nouns[0]
