@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 from client import Failed, Interrupted, Rejected
+from safetensors.torch import save_file
 
 pytestmark = pytest.mark.host
 
@@ -56,6 +57,26 @@ def test_rising_sigmas_are_refused(host, scene, goes_on):
     inputs = graph[node.id]["inputs"]
     inputs["sigmas"] = graph.add("FlipSigmas", sigmas=inputs["sigmas"])[0]
     assert "must decrease" in message_of(host, graph, node)
+
+
+def test_a_single_sigma_is_refused(host, scene, goes_on):
+    graph = scene()
+    node = graph.custom()
+    inputs = graph[node.id]["inputs"]
+    parts = graph.add("SplitSigmas", sigmas=inputs["sigmas"], step=4)
+    inputs["sigmas"] = parts[1]
+    assert "at least 2 values (one step), got 1" in message_of(host, graph, node)
+
+
+def test_a_latent_with_nan_stops_the_run(host, scene, goes_on):
+    bad = torch.zeros(1, 4, 32, 32)
+    bad[0, 1, 2, 3] = torch.nan
+    file = host.server.input / "bad.latent"
+    save_file({"latent_tensor": bad, "latent_format_version_0": torch.tensor([])}, file)
+    graph = scene()
+    latent = graph.add("LoadLatent", latent="bad.latent")
+    said = message_of(host, graph, graph.stride(latent_image=latent[0], denoise=0.5))
+    assert "NaN or Inf at step 1 of 4 (sigma" in said and "Likely causes" in said
 
 
 def test_an_interrupted_run_leaves_the_server_clean(host, scene, goes_on):

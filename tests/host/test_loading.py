@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from stride import samplers, schedules
 
 pytestmark = pytest.mark.host
 
@@ -48,8 +49,8 @@ def test_node_list_is_complete(object_info):
 def test_stock_dropdowns_are_only_appended_to(object_info, comfy, node, name, stock):
     names = choices(object_info[node]["input"]["required"][name])
     stock = getattr(comfy, stock)
-    assert names[: len(stock)] == stock
-    assert len(set(names)) == len(names)
+    registry = samplers.REGISTRY if "sampler" in name else schedules.REGISTRY
+    assert names == stock + [f"stride_{entry.name}" for entry in registry]
 
 
 @pytest.mark.parametrize("node", ["StrideKSampler", "StrideKSamplerAdvanced"])

@@ -42,6 +42,24 @@ def test_a_run_cut_in_many_and_a_batch_equal_the_run(host, scene):
     assert torch.equal(whole, pieces)
 
 
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "euler_ancestral"])
+def test_a_cut_run_with_a_mask_equals_the_run(host, scene, sampler):
+    """What the mask keeps is noised in the second node as it was in the first."""
+    graph = scene()
+    source = graph.stride(steps=4, seed=1)
+    none = graph.add("SolidMask", value=0.0, width=256, height=256)
+    left = graph.add("SolidMask", value=1.0, width=128, height=256)
+    mask = graph.add(
+        "MaskComposite", destination=none[0], source=left[0], x=0, y=0, operation="add"
+    )
+    graph.empty = graph.add("SetLatentNoiseMask", samples=source[0], mask=mask[0])[0]
+    settings = dict(sampler=sampler, schedule="karras")
+    nodes = [graph.advanced(steps=8, latent_image=graph.empty, **settings),
+             chain(graph, [4], **settings)]
+    whole, halves = host.latents(graph, *nodes)
+    assert torch.equal(whole, halves)
+
+
 def test_a_latent_changed_between_two_nodes_is_used(host, scene):
     """The carried state must not bring back a latent that another node has replaced."""
     graph = scene()
@@ -62,6 +80,14 @@ def test_sampler_custom_with_our_parts_equals_our_ksampler(host, scene, sampler)
     settings = dict(sampler=sampler, schedule="karras", steps=6)
     whole, parts = host.latents(graph, graph.stride(**settings), graph.custom(**settings))
     assert torch.equal(whole, parts)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_ours_run_from_the_hosts_ksampler_too(host, scene, sampler):
+    graph = scene()
+    stock = graph.stock(sampler=f"stride_{sampler}", schedule="stride_beta")
+    ours, theirs = host.latents(graph, graph.stride(sampler=sampler, schedule="beta"), stock)
+    assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

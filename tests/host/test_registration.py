@@ -1,0 +1,78 @@
+"""Good neighbours: lists are appended to in place, once, and what others own stays theirs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.host
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Runs in a process of its own, since it plays other packs that change the host's lists.
+SCRIPT = """
+import importlib.util, json, sys
+tree, devtools, root, folder = sys.argv[1:]
+sys.path.insert(0, devtools)
+import standins
+standins.install()
+sys.path[0] = tree
+sys.argv = ["main.py", "--cpu"]
+import comfy.options
+comfy.options.enable_args_parsing()
+import comfy.samplers, comfy.k_diffusion.sampling as functions
+from comfy.samplers import KSampler, SAMPLER_NAMES, SCHEDULER_HANDLERS, SCHEDULER_NAMES
+
+stock_samplers, stock_schedules = list(SAMPLER_NAMES), list(SCHEDULER_NAMES)
+stock = {name: getattr(functions, name) for name in dir(functions)}
+handlers = dict(SCHEDULER_HANDLERS)
+# Another pack was here: it owns a name of ours, and it has rebound one alias of a list.
+functions.sample_stride_heun = theirs = lambda *args, **kwargs: None
+KSampler.SCHEDULERS = KSampler.SCHEDULERS + ["theirs"]
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(
+        name, root + "/__init__.py", submodule_search_locations=[root])
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+pack = load(folder)
+after_once = list(SAMPLER_NAMES), list(SCHEDULER_NAMES), list(KSampler.SCHEDULERS)
+shadowed = pack.host.register()
+load("loaded_again")
+print(json.dumps({
+    "entries": [hasattr(pack, "comfy_entrypoint"), pack.WEB_DIRECTORY],
+    "stock_first": SAMPLER_NAMES[: len(stock_samplers)] == stock_samplers
+        and SCHEDULER_NAMES[: len(stock_schedules)] == stock_schedules,
+    "same_objects": KSampler.SAMPLERS is SAMPLER_NAMES,
+    "once": after_once == (SAMPLER_NAMES, SCHEDULER_NAMES, KSampler.SCHEDULERS),
+    "both_aliases": "stride_karras" in SCHEDULER_NAMES and "stride_karras" in KSampler.SCHEDULERS,
+    "untouched": all(getattr(functions, k) is v for k, v in stock.items())
+        and all(SCHEDULER_HANDLERS[k] is v for k, v in handlers.items()),
+    "theirs": functions.sample_stride_heun is theirs,
+    "shadowed": shadowed,
+    "added": [n for n in SAMPLER_NAMES + SCHEDULER_NAMES if n.startswith("stride_")],
+}))
+"""
+
+
+@pytest.mark.parametrize("folder", ["stride_samplers", "some-clone of it"])
+def test_registration(comfy, folder):
+    devtools = ROOT / "devtools"
+    args = [os.environ["COMFYUI_PATH"], devtools, ROOT, folder]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, args)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found.pop("entries") == [True, "./web"]
+    assert found.pop("shadowed") == ["stride_heun"]
+    added = found.pop("added")
+    assert all(found.values()), found
+    assert "stride_heun" not in added and len(added) == len(set(added))
+    # Other packs read a meaning into names that begin so.
+    assert not [n for n in added if n.upper().startswith(("AYS", "GITS"))]
