@@ -141,7 +141,7 @@ class Table:
 
 def check_sigmas(sigmas: Sequence[float], process: Process) -> tuple[float, ...]:
     """Sigmas as floats, or a ValueError that says which value is wrong and what is accepted."""
-    values = tuple(float(s) for s in sigmas)
+    values = tuple(map(float, sigmas.tolist() if hasattr(sigmas, "tolist") else sigmas))
     if len(values) < 2:
         raise ValueError(f"sigmas need at least 2 values (one step), got {len(values)}")
     for i, value in enumerate(values):
