@@ -70,7 +70,8 @@ def write_sheet(text, denoiser, path, cfg):
                  for picture in sample(text, denoiser, [prompt] * 3, steps, cfg)]
         rows.append(np.concatenate(tiles, 1))
     sheet = Image.fromarray((np.concatenate(rows) * 255).round().astype("uint8"))
-    sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.BICUBIC).save(path)
+    sheet = sheet.resize((sheet.width * 3 // 2, sheet.height * 3 // 2), Image.Resampling.BICUBIC)
+    sheet.quantize(128).save(path, optimize=True)
 
 
 def main():

@@ -224,26 +224,30 @@ class Denoiser(nn.Module):
 
     def eps(self, x, sigma, context):
         """Noise (x - D) / sigma of x = clean + sigma * noise; sigma [B]."""
-        s = column(sigma)
-        return (x - self(x, torch.ones_like(sigma), sigma, context)) / s
+        return (x - self(x, torch.ones_like(sigma), sigma, context)) / divisor(sigma)
 
     def v(self, x, sigma, context):
         """Velocity alpha * noise - sigma' * clean of x = clean + sigma * noise; sigma [B].
 
         alpha = 1 / sqrt(1 + sigma^2) and sigma' = sigma * alpha are the variance-preserving pair.
         """
-        s = column(sigma)
+        s = divisor(sigma)
         clean = self(x, torch.ones_like(sigma), sigma, context)
         return (x / (1 + s * s) - clean) * (1 + s * s).sqrt() / s
 
     def flow(self, x, sigma, context):
         """Velocity noise - clean of x = (1 - sigma) clean + sigma noise; sigma [B] in (0, 1]."""
-        return (x - self(x, 1 - sigma, sigma, context)) / column(sigma)
+        return (x - self(x, 1 - sigma, sigma, context)) / divisor(sigma)
 
 
 def column(values):
     """[B] to [B, 1, 1, 1]."""
     return values[:, None, None, None]
+
+
+def divisor(sigma):
+    """sigma [B] as something to divide by, also where it is 0."""
+    return column(sigma.clamp(min=1e-8))
 
 
 def scalings(alpha, sigma):

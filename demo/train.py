@@ -101,12 +101,13 @@ def export(average, path, seed, samples):
     state = {key: value.half().cpu().contiguous() for key, value in average.items()}
     part = Path(path).with_suffix(".part")
     save_file(state, part, meta)
+    part.chmod(0o644)
     part.replace(path)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=40)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
