@@ -62,7 +62,8 @@ def main():
 
     stride, functions, sampling = load(os.environ["COMFYUI_PATH"])
     model = Model(sampling)
-    sigmas = stride.schedules.get("karras").sigmas(stride.schedules.ModelSpec.discrete(), args.steps)
+    spec = stride.schedules.ModelSpec.discrete()
+    sigmas = stride.schedules.get("karras").sigmas(spec, args.steps)
     print(f"milliseconds for {args.steps} steps, median of {args.runs} runs")
     print(f"{'':18}{'latent':>18}{'host':>9}{'ours':>9}{'ratio':>8}")
     for shape in ((1, 4, 64, 64), (1, 4, 128, 128), (4, 4, 128, 128)):
