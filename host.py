@@ -251,7 +251,7 @@ class HostRun:
                     callback(info)
 
             carry = samplers.run(
-                lambda s, process: self.sampler.table(s, process, **self.options),
+                lambda s, process: self.sampler.plan(s, process, **self.options),
                 lambda x, sigma: watched(x, sigma, **extra),
                 x, [*levels, *self.ahead],
                 process_of(model.inner_model.inner_model.model_sampling),

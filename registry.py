@@ -5,30 +5,46 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Generic, TypeVar
 
 
-def option(default: float, low: float, high: float, help: str) -> Any:
+def option(default: float | bool, low: float = 0, high: float = 1, help: str = "") -> Any:
     """A dataclass field with its accepted range and its one line of help."""
     return field(default=default, metadata={"low": low, "high": high, "help": help})
 
 
+def choice(default: str, values: tuple[str, ...], help: str) -> Any:
+    """A dataclass field that is one of a few words."""
+    return field(default=default, metadata={"values": values, "help": help})
+
+
 @dataclass(frozen=True)
 class Options:
-    """Base of all option sets: every field is an ``option`` and is checked when set."""
+    """Base of all option sets: every field is an ``option`` or a ``choice``, checked when set."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value, low, high = getattr(self, f.name), f.metadata["low"], f.metadata["high"]
-            whole = isinstance(f.default, int)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or (
-                whole and value != int(value)
-            ) or not (low <= value <= high and math.isfinite(value)):
-                kind = "a whole number" if whole else "a number"
-                raise ValueError(
-                    f"option '{f.name}' must be {kind} from {low} to {high}, got {value!r}"
-                )
+            if problem := _problem(f, getattr(self, f.name)):
+                raise ValueError(f"option '{f.name}' must be {problem}")
+
+
+def _problem(f: Field, value: Any) -> str | None:
+    """What an option accepts and what it got, or None where the value is fine."""
+    if "values" in f.metadata:
+        values = f.metadata["values"]
+        return None if value in values else f"one of {', '.join(values)}, got {value!r}"
+    if isinstance(f.default, bool):
+        return None if isinstance(value, bool) else f"true or false, got {value!r}"
+    low, high = f.metadata["low"], f.metadata["high"]
+    whole = isinstance(f.default, int)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and low <= value <= high and math.isfinite(value) and not (
+        whole and value != int(value)
+    ):
+        return None
+    kind = "a whole number" if whole else "a number"
+    return f"{kind} from {low} to {high}, got {value!r}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +61,7 @@ class Entry:
     options: Options
     aliases: tuple[str, ...] = ()
 
-    def configure(self, **given: float) -> Options:
+    def configure(self, **given: Any) -> Options:
         """The default options with ``given`` in place; unknown or bad ones raise ValueError."""
         known = [f.name for f in fields(self.options)]
         for key in given:

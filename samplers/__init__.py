@@ -13,16 +13,31 @@ from collections.abc import Sequence
 import torch
 
 from ..registry import Registry
-from . import adams, euler, exponential, runge_kutta
+from . import (
+    adams,
+    adaptive,
+    consistency,
+    dpm_fast,
+    euler,
+    exponential_multistep,
+    exponential_single,
+    restart,
+    runge_kutta,
+    stochastic,
+)
 from .entry import Sampler
-from .noise import KeyedNoise
+from .noise import KeyedNoise, PathNoise
 from .process import FLOW, VE, Process
 from .run import Carry, Denoise, NotFinite, OnStep, run
-from .table import Row, Table, check_sigmas
+from .table import Draw, Row, Table, check_sigmas
 
+FAMILIES = (
+    euler, exponential_multistep, stochastic, exponential_single, runge_kutta, adams, consistency,
+    restart, dpm_fast, adaptive,
+)
 REGISTRY: Registry[Sampler] = Registry(
     "sampler",
-    (s for family in (euler, exponential, runge_kutta, adams) for s in family.SAMPLERS),
+    (sampler for family in FAMILIES for sampler in family.SAMPLERS),
 )
 get = REGISTRY.get
 
@@ -39,12 +54,12 @@ def sample(
     """
     sampler = get(name)
     return run(
-        lambda s, p: sampler.table(s, p, **options), denoise, x, sigmas, process,
+        lambda s, p: sampler.plan(s, p, **options), denoise, x, sigmas, process,
         noise=KeyedNoise(seed, range(x.shape[0])), on_step=on_step,
     ).x
 
 
 __all__ = [
-    "FLOW", "REGISTRY", "VE", "Carry", "KeyedNoise", "NotFinite", "Process", "Row", "Sampler",
-    "Table", "check_sigmas", "get", "run", "sample",
+    "FLOW", "REGISTRY", "VE", "Carry", "Draw", "KeyedNoise", "NotFinite", "PathNoise", "Process",
+    "Row", "Sampler", "Table", "check_sigmas", "get", "run", "sample",
 ]

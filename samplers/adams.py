@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..registry import option
-from .entry import Sampler
-from .euler import Eta
+from .entry import Eta, Sampler
 from .process import Process
 from .table import Row, split_row
 

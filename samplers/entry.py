@@ -4,10 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-from ..registry import Entry, Options
-from .process import Process
-from .table import Row, Table, check_sigmas
+from ..registry import Entry, Options, choice, option
+from .process import VE, Process
+from .table import Row, Table, cfg_pp, check_sigmas
+
+NOISES = ("independent", "path", "host", "a1111", "a1111_nv")
+
+
+@dataclass(frozen=True)
+class Deterministic(Options):
+    """Options of every sampler with a table."""
+
+    cfg_pp: bool = option(False, help="CFG++: renoise with the unconditional answer; use cfg 1-2")
+
+
+@dataclass(frozen=True)
+class Noisy(Options):
+    """Options of everything that adds fresh noise."""
+
+    s_noise: float = option(1.0, 0.0, 2.0, "multiplier of the fresh noise; 1 is exact")
+    noise: str = choice(
+        "independent", NOISES,
+        "fresh noise: independent draws, one path at every step count, or another program's stream",
+    )
+    ensd: int = option(0, 0, 2**32, "A1111's eta noise seed delta; only for noise a1111")
+
+
+@dataclass(frozen=True)
+class Eta(Noisy, Deterministic):
+    """Options of every sampler that can be made stochastic by a split of the step."""
+
+    eta: float = option(0.0, 0.0, 1.0, "fresh noise per step: 0 none, 1 full ancestral")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,21 +45,24 @@ class Sampler(Entry):
     """A named preset of a table.
 
     build: (sigmas, process, options) -> rows, pure, no tensor in sight.
-    order: published order of convergence of the deterministic form. calls: model calls a step.
+    order: published order of convergence of the deterministic form, None where there is none.
+    calls: model calls a step.
     """
 
     build: Callable[[tuple[float, ...], Process, Options], Iterable[Row]]
-    order: int
+    order: int | None
     calls: int = 1
 
-    @property
+    @cached_property
     def stochastic(self) -> bool:
         """Whether it adds noise at its default options."""
-        return getattr(self.options, "eta", 0) > 0
+        return self.plan((1.0, 0.6, 0.4, 0.2, 0.1, 0.0), VE).stochastic
 
-    def table(self, sigmas: tuple[float, ...], process: Process, **options: float) -> Table:
+    def plan(self, sigmas: tuple[float, ...], process: Process, **options: Any) -> Table:
         """The checked coefficients of a run over ``sigmas``; raises ValueError on bad input."""
         chosen = self.configure(**options)
         values = check_sigmas(sigmas, process)
-        rows = tuple(self.build(values, process, chosen))
-        return Table(values, process, rows, getattr(chosen, "s_noise", 1.0))
+        rows = self.build(values, process, chosen)
+        if getattr(chosen, "cfg_pp", False):
+            rows = cfg_pp(rows, process)
+        return Table(values, process, tuple(rows), getattr(chosen, "s_noise", 1.0))

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from ..registry import Options, option
-from .entry import Sampler
+from .entry import Eta, Sampler
 from .process import Process
 from .table import Row, split_row
-
-
-@dataclass(frozen=True)
-class Eta(Options):
-    """Options of every sampler that can be made stochastic by ``Process.split``."""
-
-    eta: float = option(0.0, 0.0, 1.0, "fresh noise per step: 0 none, 1 full ancestral")
-    s_noise: float = option(1.0, 0.0, 2.0, "multiplier of the fresh noise; 1 is exact")
 
 
 def euler(sigmas: tuple[float, ...], process: Process, options: Eta) -> Iterator[Row]:

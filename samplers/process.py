@@ -1,8 +1,8 @@
 """The two ways in which a noisy latent mixes data and noise.
 
 Both are written ``x = alpha(sigma) * x0 + sigma * eps`` and share the probability-flow ODE
-``dx/dsigma = (x - D) / sigma``, so a sampler needs nothing from this file but ``alpha``,
-``log_snr`` and the stochastic ``split``.
+``dx/dsigma = (x - D) / sigma``, so a sampler needs nothing of a process but ``alpha``,
+``log_snr`` and the ways to share a step with fresh noise.
 """
 
 from __future__ import annotations
@@ -18,6 +18,18 @@ class Split(NamedTuple):
     down: float
     scale: float
     std: float
+
+
+class Decay(NamedTuple):
+    """A step of the reverse SDE with D held still: ``x' = keep * x + move * D + std * z``.
+
+    h: (1 + eta) times the step in log-SNR.
+    """
+
+    keep: float
+    move: float
+    std: float
+    h: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,36 @@ class Process:
         down = max(sigma_next * (1.0 + (sigma_next / sigma - 1.0) * eta), 0.0)
         scale = self.alpha(sigma_next) / self.alpha(down)
         return Split(down, scale, math.sqrt(sigma_next**2 - (scale * down) ** 2))
+
+    def sigma_at(self, log_snr: float) -> float:
+        """The inverse of ``log_snr``."""
+        if self.name == "VE":
+            return math.exp(-log_snr)
+        return 1.0 / (1.0 + math.exp(log_snr)) if log_snr < 700 else math.exp(-log_snr)
+
+    def diffuse(self, sigma: float, sigma_next: float, eta: float) -> Decay:
+        """The exact linear part of a step of the reverse SDE ``(1 + eta)`` times the ODE's drift.
+
+        With h the step in log-SNR: x keeps ``sigma'/sigma exp(-eta h)`` of itself, D gets what
+        the signal then lacks, and fresh noise of standard deviation
+        ``sigma' sqrt(1 - exp(-2 eta h))`` arrives; ``h`` is (1 + eta) times the step, the h of
+        every phi function of the D integral. eta 0 is the ODE. It is infinite from a FLOW start
+        (sigma 1) and to sigma 0. (Lu et al. 2022, arXiv:2211.01095, eq. 13
+        for eta 1.)
+        """
+        if sigma_next == 0:
+            return Decay(0.0, 1.0, 0.0, math.inf)
+        h = self.log_snr(sigma_next) - self.log_snr(sigma)
+        damp = math.exp(-eta * h) if eta else 1.0
+        keep = sigma_next / sigma * damp
+        move = self.alpha(sigma_next) - keep * self.alpha(sigma)
+        std = sigma_next * math.sqrt(-math.expm1(-2.0 * eta * h)) if eta else 0.0
+        return Decay(keep, move, std, (1.0 + eta) * h)
+
+    def renoise(self, sigma: float, up: float) -> tuple[float, float]:
+        """(scale, std) with which ``scale * x + std * z`` lifts x from sigma to a higher level."""
+        scale = self.alpha(up) / self.alpha(sigma)
+        return scale, math.sqrt(up**2 - (scale * sigma) ** 2)
 
 
 VE = Process("VE")

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from .process import Process
-from .table import Ref, Row, Table, check_sigmas
+from .table import Draw, Ref, Row, check_sigmas
 
-Denoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-Noise = Callable[[torch.Tensor, float], torch.Tensor]
+# (x [B, ...], sigma [B]) to D, or to (D, U) where the unconditional answer U is wanted too.
+Denoise = Callable[
+    [torch.Tensor, torch.Tensor], torch.Tensor | tuple[torch.Tensor, torch.Tensor]
+]
+Noise = Callable[[torch.Tensor, Draw], torch.Tensor]  # unit noise, shaped like the tensor
 OnStep = Callable[[dict[str, Any]], None]
-BuildTable = Callable[[tuple[float, ...], Process], Table]
+
+
+class Plan(Protocol):
+    """What a run follows: a Table, or an adaptive method that makes its rows on the way."""
+
+    sigmas: tuple[float, ...]
+    s_noise: float
+
+    @property
+    def guided(self) -> bool:
+        """Whether rows read the unconditional answer."""
+
+    def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
+        """The numbered rows of ``steps`` user's steps after the first ``past`` ones.
+
+        The machine takes a row before the next one is asked for, so an adaptive method may look
+        at ``machine.x`` and ``machine.memory`` to decide.
+        """
+
+    def keeps(self, ref: Ref, k: int) -> bool:
+        """Whether ``ref`` is still needed once row k is done."""
+
+
+Build = Callable[[tuple[float, ...], Process], Plan]
 
 
 class NotFinite(RuntimeError):
@@ -36,7 +62,7 @@ class Carry:
 
 
 def run(
-    build: BuildTable,
+    build: Build,
     denoise: Denoise,
     x: torch.Tensor,
     sigmas: Sequence[float],
@@ -49,7 +75,7 @@ def run(
 ) -> Carry:
     """Run the steps between ``sigmas`` and return x with what a next run would need.
 
-    build: (sigmas, process) -> Table. denoise: (x [B, ...], sigma [B]) -> D [B, ...].
+    build: (sigmas, process) -> Plan. denoise: (x [B, ...], sigma [B]) -> D [B, ...] or (D, U).
     x: the noisy latent at ``sigmas[0]``; with ``carry`` its x is used instead, bit for bit.
     until: stop after this many steps (the later sigmas then only tell the table what follows).
     carry: what an earlier run returned; its last sigma must be ``sigmas[0]``.
@@ -70,44 +96,67 @@ def run(
             )
         past, x = carry.sigmas[:-1], carry.x.to(x.device, copy=True)
         memory = {ref: t.to(x.device) for ref, t in carry.memory.items()}
+    plan = build(past + sigmas, process)
+    machine = Machine(plan, len(past), denoise, noise, x, memory, on_step)
+    for k, row in plan.walk(machine, len(past), until):
+        machine.take(k, row)
+    machine.guard.finish()
+    return Carry((past + sigmas)[: len(past) + until + 1], machine.x, machine.memory)
 
-    table = build(past + sigmas, process)
-    first, last = table.first_rows[len(past)], table.first_rows[len(past) + until]
-    if missing := table.needed_after(first - 1) - memory.keys():
-        raise ValueError(f"the carried run did not keep {sorted(missing)}: another sampler?")
 
-    guard = _Guard(table, len(past))
-    for k in range(first, last):
-        row = table.rows[k]
+class Machine:
+    """What a run holds while its rows are taken: the latent, the memory, the model, the noise."""
+
+    def __init__(
+        self, plan: Plan, past: int, denoise: Denoise, noise: Noise, x: torch.Tensor,
+        memory: dict[Ref, torch.Tensor], on_step: OnStep | None,
+    ) -> None:
+        self.plan, self.past, self.denoise, self.noise = plan, past, denoise, noise
+        self.x, self.memory, self.on_step = x, memory, on_step
+        self.guard = _Guard(plan, past)
+        self._shown = past - 1  # last step that the callback saw
+
+    def take(self, k: int, row: Row) -> None:
+        """One row: ask the model if it calls, combine, add its noise, forget what is done with."""
+        self.memory["x", k] = self.x
+        if row.calls:
+            self._ask(k, row)
+        x = _combine(row, self.memory)
+        for draw in row.noise:
+            if draw.weight:
+                x.add_(self.noise(x, draw), alpha=draw.weight * self.plan.s_noise)
+        self.x = x
+        self.memory = {ref: t for ref, t in self.memory.items() if self.plan.keeps(ref, k)}
+
+    def _ask(self, k: int, row: Row) -> None:
+        x = self.x
         sigma = x.new_full((x.shape[0],), row.sigma)
-        d = denoise(x, sigma)
-        if d.shape != x.shape:
-            raise ValueError(
-                f"the model returned shape {list(d.shape)} for a latent of {list(x.shape)} "
-                f"at sigma {row.sigma:.6g}"
-            )
-        d = d.to(x)
-        guard.watch(d, row)
-        if on_step is not None and k == table.first_rows[row.step]:
+        answer = self.denoise(x, sigma)
+        d, u = answer if isinstance(answer, tuple) else (answer, None)
+        for tensor in (d,) if u is None else (d, u):
+            if tensor.shape != x.shape:
+                raise ValueError(
+                    f"the model returned shape {list(tensor.shape)} for a latent of "
+                    f"{list(x.shape)} at sigma {row.sigma:.6g}"
+                )
+        self.memory["d", k] = d = d.to(x)
+        self.guard.watch(d, row)
+        if self.plan.guided:
+            if u is None:
+                raise ValueError("CFG++ needs a model that returns (denoised, unconditional)")
+            self.memory["u", k] = u.to(x)
+        if self.on_step is not None and row.step > self._shown:
+            self._shown, start = row.step, self.plan.sigmas[row.step]
             level = sigma[0]
-            i = row.step - len(past)
-            on_step({"i": i, "x": x, "denoised": d, "sigma": level, "sigma_hat": level})
-        memory["x", k], memory["d", k] = x, d
-        x = _combine(row, memory)
-        if row.noise:
-            x = x.add_(noise(x, row.sigma_next), alpha=row.noise * table.s_noise)
-        memory = {ref: tensor for ref, tensor in memory.items() if table.keeps(ref, k)}
-    guard.finish()
-    return Carry((past + sigmas)[: len(past) + until + 1], x, memory)
+            self.on_step({
+                "i": row.step - self.past, "x": x, "denoised": d,
+                "sigma": level if start == row.sigma else x.new_tensor(start), "sigma_hat": level,
+            })
 
 
 def _combine(row: Row, memory: dict[Ref, torch.Tensor]) -> torch.Tensor:
     """The row's linear combination, in a fresh tensor (hosts keep the ones they were shown)."""
-    (first, weight), *rest = [
-        (memory[ref], w)
-        for ref, w in zip(row.reads, [*row.x.values(), *row.d.values()])
-        if w != 0
-    ]
+    (first, weight), *rest = [(memory[ref], w) for ref, w in row.terms if w != 0]
     out = first * weight
     for tensor, weight in rest:
         out.add_(tensor, alpha=weight)
@@ -121,8 +170,8 @@ class _Guard:
     are read once, after the last row, still naming the first bad step.
     """
 
-    def __init__(self, table: Table, past: int) -> None:
-        self.table, self.past = table, past
+    def __init__(self, plan: Plan, past: int) -> None:
+        self.plan, self.past = plan, past
         self.pending: list[tuple[torch.Tensor, Row]] = []
 
     def watch(self, d: torch.Tensor, row: Row) -> None:
@@ -144,7 +193,7 @@ class _Guard:
     def _stop(self, row: Row) -> None:
         raise NotFinite(
             f"the model returned NaN or Inf at step {row.step - self.past + 1} of "
-            f"{self.table.steps - self.past} (sigma {row.sigma:.6g}). Likely causes: half "
+            f"{len(self.plan.sigmas) - 1 - self.past} (sigma {row.sigma:.6g}). Likely causes: half "
             "precision overflow (try the host's --force-fp32 or --bf16-unet), a very high cfg, "
             "a LoRA or patch made for another model, or a latent that already held NaN."
         )

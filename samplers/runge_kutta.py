@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .entry import Sampler
-from .euler import Eta
+from .entry import Eta, Sampler
 from .process import Process
 from .table import Row, split_row
 
@@ -43,7 +42,7 @@ class Tableau:
                 if i + 1 < len(weights):
                     yield Row(step, levels[i], levels[i + 1], x, d)
                 else:
-                    yield split_row(step, levels[i], sigma_next, split, x, d)
+                    yield split_row(step, levels[i], sigma_next, split, x, d, start=sigma)
                 k += 1
 
 

@@ -2,32 +2,49 @@
 
 Row k calls the model once, ``D_k = D(x_k, sigma_k)``, and then sets
 
-    x_{k+1} = sum_j x[j] * x_j  +  sum_j d[j] * D_j  +  noise * s_noise * z,    j <= k.
+    x_{k+1} = sum_j x[j] * x_j  +  sum_j d[j] * D_j  +  sum_j u[j] * U_j  +  noise,    j <= k,
 
-Every non-adaptive sampler of the field has this form. The weights depend on the sigmas, the
-process and the options alone, never on a latent, so they are Python floats (float64).
+where U is the unconditional answer that CFG++ needs. A row may also leave the model alone (to
+add noise, or to correct a prediction). Every non-adaptive sampler of the field has this form.
+The weights depend on the sigmas, the process and the options alone, never on a latent, so they
+are Python floats (float64).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
+from typing import Any, NamedTuple
 
 from .process import Process, Split
 
-Ref = tuple[str, int]  # ("x", j) or ("d", j): what row j started from, what the model answered
+Ref = tuple[str, int]  # ("x", j): what row j started from; ("d", j), ("u", j): what was answered
+
+
+class Draw(NamedTuple):
+    """Fresh noise of standard deviation ``weight``, standing for the interval start to end.
+
+    The interval (in sigma) and the index name the draw: the same name is the same noise, which
+    is how a corrector reuses its predictor's. index tells repeated passes over one interval apart.
+    """
+
+    weight: float
+    start: float
+    end: float
+    index: int = 0
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model call and the linear combination that follows it.
+    """At most one model call and the linear combination that follows it.
 
     step: index of the user's step that the row belongs to (a two-stage method has two rows).
     sigma, sigma_next: noise level of x when the row starts and when it ends.
-    x, d: weight of x_j and of D_j by row index j. noise: standard deviation of fresh noise.
+    x, d, u: weight of x_j, of D_j and of U_j by row index j. noise: draws added, over disjoint
+    intervals. calls: whether the row asks the model.
     """
 
     step: int
@@ -35,22 +52,61 @@ class Row:
     sigma_next: float
     x: Mapping[int, float]
     d: Mapping[int, float]
-    noise: float = 0.0
+    u: Mapping[int, float] = field(default_factory=dict)
+    noise: tuple[Draw, ...] = ()
+    calls: bool = True
 
     @property
-    def reads(self) -> list[Ref]:
-        return [("x", j) for j in self.x] + [("d", j) for j in self.d]
+    def terms(self) -> Iterator[tuple[Ref, float]]:
+        """What the row reads, with the weight of each."""
+        for kind, weights in (("x", self.x), ("d", self.d), ("u", self.u)):
+            for j, weight in weights.items():
+                yield (kind, j), weight
 
 
 def split_row(
     step: int, sigma: float, sigma_next: float, split: Split,
-    x: Mapping[int, float], d: Mapping[int, float],
+    x: Mapping[int, float], d: Mapping[int, float], start: float | None = None,
 ) -> Row:
-    """The row that reaches ``split.down`` with weights x, d and then takes the split's noise."""
+    """The row that reaches ``split.down`` with weights x, d and then takes the split's noise.
+
+    start: where the noise's interval begins, if not at the row's own sigma (a last stage).
+    """
     if split.scale != 1.0:
         x = {j: split.scale * w for j, w in x.items()}
         d = {j: split.scale * w for j, w in d.items()}
-    return Row(step, sigma, sigma_next, x, d, split.std)
+    begin = sigma if start is None else start
+    noise = (Draw(split.std, begin, sigma_next),) if split.std else ()
+    return Row(step, sigma, sigma_next, x, d, noise=noise)
+
+
+def renoise_row(k: int, step: int, process: Process, sigma: float, up: float, index: int = 0):
+    """Row k without a model call: from sigma up to the higher level ``up`` by fresh noise."""
+    scale, std = process.renoise(sigma, up)
+    return Row(step, sigma, up, {k: scale}, {}, noise=(Draw(std, sigma, up, index),), calls=False)
+
+
+def cfg_pp(rows: Iterable[Row], process: Process) -> Iterator[Row]:
+    """CFG++ (Chung et al. 2024, arXiv:2406.08070) for any rows.
+
+    A latent is its clean part and its noise part, ``x = alpha D + sigma eps``. CFG++ takes the
+    clean part from the guided answer and the noise part from the unconditional one, so every x_j
+    that a method reads becomes ``x_j + alpha_j (D_j - U_j)``.
+    """
+    levels: list[float] = []
+    answers: list[int | None] = []  # the row whose answer belongs to x_j, if any does
+    for k, row in enumerate(rows):
+        same = row.sigma == levels[-1] if levels else False
+        levels.append(row.sigma)
+        answers.append(k if row.calls else answers[-1] if same else None)
+        d, u = dict(row.d), dict(row.u)
+        for j, weight in row.x.items():
+            answer = answers[j]
+            if answer is not None:
+                shift = weight * process.alpha(levels[j])
+                d[answer] = d.get(answer, 0.0) + shift
+                u[answer] = u.get(answer, 0.0) - shift
+        yield replace(row, d=d, u=u)
 
 
 @dataclass(frozen=True)
@@ -77,7 +133,7 @@ class Table:
             if row.step != step and level != self.sigmas[row.step]:
                 raise ValueError(f"row {k}: step {row.step} does not start on its sigma")
             self._check_weights(k, row)
-            last.update(dict.fromkeys(row.reads, k))
+            last.update((ref, k) for ref, _ in row.terms)
             step, level = row.step, row.sigma_next
         if step != self.steps - 1 or level != self.sigmas[-1]:
             raise ValueError(f"the table ends at step {step}, sigma {level}")
@@ -89,19 +145,20 @@ class Table:
         If every D_j is the clean latent c and every x_j is ``alpha_j c + sigma_j z``, the new x
         must be ``alpha' c`` plus noise of standard deviation sigma'.
         """
-        weights = [*row.x.values(), *row.d.values(), row.noise]
-        if not all(map(math.isfinite, weights)) or row.noise < 0:
-            raise ValueError(f"row {k}: a weight is not finite or the noise is negative")
-        if any(not 0 <= j <= k for _, j in row.reads):
-            raise ValueError(f"row {k}: reads a row that has not run")
+        weights = [weight for _, weight in row.terms] + [draw.weight for draw in row.noise]
+        if not all(map(math.isfinite, weights)):
+            raise ValueError(f"row {k}: a weight is not finite")
+        for (kind, j), _ in row.terms:
+            if not 0 <= j <= k or (kind != "x" and not self.rows[j].calls):
+                raise ValueError(f"row {k}: reads what row {j} has not made")
         levels = {j: self.rows[j].sigma for j in row.x}
         signal = sum(w * self.process.alpha(levels[j]) for j, w in row.x.items())
-        signal += sum(row.d.values())
+        signal += sum(row.d.values()) + sum(row.u.values())
         carried = sum(w * levels[j] for j, w in row.x.items())
         scale = max(1.0, *map(abs, weights))
         if abs(signal - self.process.alpha(row.sigma_next)) > 1e-9 * scale:
             raise ValueError(f"row {k}: weights give the clean latent a factor {signal}")
-        reached = math.hypot(carried, row.noise)
+        reached = math.hypot(carried, *(draw.weight for draw in row.noise))
         room = 1e-9 * max(scale * max(levels.values(), default=0.0), row.sigma_next)
         if abs(reached - row.sigma_next) > room:
             raise ValueError(f"row {k}: noise level {reached}, wanted {row.sigma_next}")
@@ -113,13 +170,31 @@ class Table:
     @property
     def calls(self) -> int:
         """Model calls of the whole run."""
-        return len(self.rows)
+        return sum(row.calls for row in self.rows)
+
+    @property
+    def guided(self) -> bool:
+        """Whether the unconditional answer is read (CFG++)."""
+        return any(row.u for row in self.rows)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether any row adds fresh noise."""
+        return any(row.noise for row in self.rows)
 
     @cached_property
     def first_rows(self) -> tuple[int, ...]:
         """Row index where each step begins, and the number of rows as the last value."""
         starts = {row.step: k for k, row in reversed(list(enumerate(self.rows)))}
         return (*(starts[i] for i in range(self.steps)), len(self.rows))
+
+    def walk(self, machine: Any, past: int, steps: int) -> Iterator[tuple[int, Row]]:
+        """Rows, by number, of ``steps`` steps after the first ``past``; see ``run.Plan``."""
+        first, last = self.first_rows[past], self.first_rows[past + steps]
+        if missing := self.needed_after(first - 1) - machine.memory.keys():
+            raise ValueError(f"the carried run did not keep {sorted(missing)}: another sampler?")
+        for k in range(first, last):
+            yield k, self.rows[k]
 
     def keeps(self, ref: Ref, k: int) -> bool:
         """Whether a row after k still reads ``ref``."""

@@ -97,7 +97,9 @@ def test_sampler_equals_the_hosts(comfy, name, model, steps, schedule):
     x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1)).double() * sigmas[0]
     noise, options = samplers.KeyedNoise(3, range(2)), {}
     if name in STOCHASTIC:
-        options["noise_sampler"] = lambda sigma, sigma_next: noise(x, float(sigma_next))
+        options["noise_sampler"] = lambda sigma, sigma_next: noise(
+            x, samplers.Draw(1.0, float(sigma), float(sigma_next))
+        )
     their_model, our_model = Denoiser(sampling), Denoiser(sampling)
     function = getattr(comfy.k_diffusion, f"sample_{name}")
     theirs = function(their_model, x.clone(), sigmas, disable=True, **options)

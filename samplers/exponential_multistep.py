@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from .entry import Sampler
-from .euler import Eta
+from .entry import Eta, Sampler
 from .process import Process
 from .table import Row, split_row
 

@@ -1,0 +1,60 @@
+"""What the world says of every sampler: the rows that the tests hold the registry to."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import NamedTuple
+
+from stride import samplers
+
+
+class Row(NamedTuple):
+    """order: published, of the deterministic form; None where no ODE is solved.
+
+    calls: model calls of n steps that end at sigma 0. stochastic: by default. counts: the two
+    step counts between which the order is measured.
+    """
+
+    order: int | None
+    calls: Callable[[int], int] = lambda n: n
+    stochastic: bool = False
+    counts: tuple[int, int] = (160, 320)
+
+
+EULER = {
+    "euler": Row(1),
+    "euler_ancestral": Row(1, stochastic=True),
+    "ddim": Row(1),
+}
+RUNGE_KUTTA = {
+    "heun": Row(2, lambda n: 2 * n - 1),
+}
+ADAMS = {
+    # Fixed Adams weights on an uneven grid are only consistent; order 4 needs an even one.
+    "ipndm": Row(1),
+}
+EXPONENTIAL_MULTISTEP = {
+    "dpmpp_2m": Row(2),
+}
+EXPONENTIAL_SINGLE = {
+}
+STOCHASTIC = {
+}
+CONSISTENCY = {
+}
+OTHERS = {
+}
+ROWS = {
+    **EULER, **RUNGE_KUTTA, **ADAMS, **EXPONENTIAL_MULTISTEP, **EXPONENTIAL_SINGLE, **STOCHASTIC,
+    **CONSISTENCY, **OTHERS,
+}
+
+
+def with_eta(name: str, eta: float) -> dict[str, float]:
+    """The option eta where the sampler has it."""
+    has = {f.name for f in fields(samplers.get(name).options)}
+    return {"eta": eta} if "eta" in has else {}
+
+
+def quiet(name: str) -> dict[str, float]:
+    """Options that switch all fresh noise off."""
+    return with_eta(name, 0.0)
