@@ -11,29 +11,33 @@ class Row(NamedTuple):
     """order: published, of the deterministic form; None where no ODE is solved.
 
     calls: model calls of n steps that end at sigma 0. stochastic: by default. counts: the two
-    step counts between which the order is measured.
+    step counts between which the order is measured. host: the models ("sd", "flow") on which the
+    sampler equals the host's function of its name to rounding.
     """
 
     order: int | None
     calls: Callable[[int], int] = lambda n: n
     stochastic: bool = False
     counts: tuple[int, int] = (160, 320)
+    host: tuple[str, ...] = ()
 
 
+BOTH = ("sd", "flow")
 EULER = {
-    "euler": Row(1),
-    "euler_ancestral": Row(1, stochastic=True),
+    "euler": Row(1, host=BOTH),
+    "euler_ancestral": Row(1, stochastic=True, host=BOTH),
     "ddim": Row(1),
 }
 RUNGE_KUTTA = {
-    "heun": Row(2, lambda n: 2 * n - 1),
+    "heun": Row(2, lambda n: 2 * n - 1, host=BOTH),
 }
 ADAMS = {
     # Fixed Adams weights on an uneven grid are only consistent; order 4 needs an even one.
-    "ipndm": Row(1),
+    "ipndm": Row(1, host=BOTH),
 }
 EXPONENTIAL_MULTISTEP = {
-    "dpmpp_2m": Row(2),
+    # The host's own knows no flow: it takes alpha to be 1.
+    "dpmpp_2m": Row(2, host=("sd",)),
 }
 EXPONENTIAL_SINGLE = {
 }
@@ -58,3 +62,15 @@ def with_eta(name: str, eta: float) -> dict[str, float]:
 def quiet(name: str) -> dict[str, float]:
     """Options that switch all fresh noise off."""
     return with_eta(name, 0.0)
+
+
+def answers(name: str, denoise: Callable) -> Callable:
+    """The denoiser as the sampler wants it: CFG++ asks for the unconditional answer as well."""
+    if not getattr(samplers.get(name).options, "cfg_pp", False):
+        return denoise
+
+    def both(x, sigma):
+        d = denoise(x, sigma)
+        return d, d
+
+    return both

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import gaussian
-from sampler_rows import quiet, with_eta
+from sampler_rows import answers, quiet, with_eta
 from stride import samplers, schedules
 from stride.samplers import FLOW, VE, Draw, KeyedNoise, NotFinite, Table, check_sigmas, run
 
@@ -80,7 +80,7 @@ def test_a_sampler_has_one_identity_under_all_its_names(name):
 def test_callback_sees_each_step_as_in_the_host():
     for name in samplers.REGISTRY.names:
         seen = []
-        sample(gaussian(VE), name=name, on_step=seen.append, **quiet(name))
+        sample(answers(name, gaussian(VE)), name=name, on_step=seen.append, **quiet(name))
         assert [info["i"] for info in seen] == [0, 1, 2, 3]
         assert [float(info["sigma"]) for info in seen] == list(SIGMAS[:-1])
         for info in seen:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from problems import PROCESSES, VARIANCE, gaussian, gaussian_flow, mixture, runge_kutta
-from sampler_rows import ROWS, quiet, with_eta
+from sampler_rows import ROWS, answers, quiet, with_eta
 from stride import samplers, schedules
 from stride.samplers import FLOW, VE, Draw, KeyedNoise, check_sigmas, run
 
@@ -45,7 +45,7 @@ def test_model_calls(name, steps):
         calls.append(float(sigma[0]))
         return gaussian(VE)(x, sigma)
 
-    samplers.sample(name, denoise, start(float(sigmas[0])), sigmas)
+    samplers.sample(name, answers(name, denoise), start(float(sigmas[0])), sigmas)
     assert len(calls) == ROWS[name].calls(steps)
     assert len(calls) == table_of(name)(check_sigmas(sigmas, VE), VE).calls
 
@@ -61,7 +61,7 @@ def errors(name, denoise, exact, x, process, counts, **options):
     out = []
     for n in counts:
         sigmas = even_in_log(*SPANS[process.name], n)
-        found = samplers.sample(name, denoise, x, sigmas, process, **options)
+        found = samplers.sample(name, answers(name, denoise), x, sigmas, process, **options)
         out.append(float((found - exact).abs().max()))
     return out
 
@@ -142,8 +142,8 @@ def test_any_sampler_on_any_schedule(name, schedule, spec):
         sigmas = schedules.get(schedule).sigmas(model, steps)
         x = start(float(sigmas[0])).float()
         out = samplers.sample(
-            name, lambda x, s: mixture(model.process)(x.double(), s).float(), x, sigmas,
-            model.process,
+            name, answers(name, lambda x, s: mixture(model.process)(x.double(), s).float()), x,
+            sigmas, model.process,
         )
         assert torch.isfinite(out).all()
         # A second stage at a far lower sigma has no such bound: Heun needs its steps.
@@ -157,7 +157,9 @@ def test_long_runs_reach_the_data(name, spec):
     model = SPECS[spec]
     sigmas = schedules.get("beta").sigmas(model, 400)
     x = start(float(sigmas[0]))
-    out = samplers.sample(name, gaussian(model.process), x, sigmas, model.process, **quiet(name))
+    out = samplers.sample(
+        name, answers(name, gaussian(model.process)), x, sigmas, model.process, **quiet(name)
+    )
     exact = gaussian_flow(x, float(sigmas[0]), 0.0, model.process)
     assert (out - exact).abs().max() < 0.05 * exact.abs().max()
 
@@ -188,7 +190,7 @@ def test_fresh_noise_keeps_the_variance(name, process):
     def denoise(x, sigma):
         return gaussian(process)(x.flatten(0, 1), sigma.repeat_interleave(500)).view_as(x)
 
-    out = samplers.sample(name, denoise, x, sigmas, process, **with_eta(name, 1.0))
+    out = samplers.sample(name, answers(name, denoise), x, sigmas, process, **with_eta(name, 1.0))
     assert torch.allclose(out.flatten(0, 1).var(0), VARIANCE, rtol=0.1)
 
 
@@ -222,7 +224,7 @@ def test_batch_independent(name, eta):
     """Image k of a batch is the image that it would be alone, bit for bit."""
     sigmas = schedules.get("karras").sigmas(SPECS["sd"], 8)
     x = start(float(sigmas[0]), batch=4).float()
-    denoise = lambda x, s: x / (1 + s[:, None] ** 2)  # noqa: E731
+    denoise = answers(name, lambda x, s: x / (1 + s[:, None] ** 2))
     build = table_of(name, **with_eta(name, eta))
     together = run(build, denoise, x, sigmas, VE, noise=KeyedNoise(3, range(4)))
     for k in range(4):
@@ -238,7 +240,7 @@ def test_split_exact(name, spec, eta):
     """Stopping after any step and going on gives the same bits as never stopping."""
     model, build = SPECS[spec], table_of(name, **with_eta(name, eta))
     sigmas = schedules.get("karras").sigmas(model, 7).tolist()
-    denoise, noise = gaussian(model.process), KeyedNoise(1, range(3))
+    denoise, noise = answers(name, gaussian(model.process)), KeyedNoise(1, range(3))
     x = start(sigmas[0])
     whole = run(build, denoise, x, sigmas, model.process, noise=noise).x
     for k in range(len(sigmas)):
@@ -264,10 +266,10 @@ def test_deterministic_and_the_global_generator_is_left_alone(name):
     for seed in (1, 2):
         torch.manual_seed(seed)  # must not matter
         before = torch.get_rng_state()
-        results.append(samplers.sample(name, gaussian(VE), x, sigmas, seed=5, **noisy))
+        results.append(samplers.sample(name, answers(name, gaussian(VE)), x, sigmas, seed=5, **noisy))
         assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(*results)
-    other = samplers.sample(name, gaussian(VE), x, sigmas, seed=6, **noisy)
+    other = samplers.sample(name, answers(name, gaussian(VE)), x, sigmas, seed=6, **noisy)
     assert torch.equal(results[0], other) != samplers.get(name).plan(SOME, VE, **noisy).stochastic
 
 
@@ -280,7 +282,7 @@ def test_inputs_are_not_changed(name):
         seen.append((info["x"], info["x"].clone(), info["denoised"], info["denoised"].clone()))
 
     before = x.clone()
-    samplers.sample(name, gaussian(FLOW), x, sigmas, FLOW, on_step=on_step, eta=1.0)
+    samplers.sample(name, answers(name, gaussian(FLOW)), x, sigmas, FLOW, on_step=on_step)
     assert torch.equal(x, before)
     for kept_x, x_then, kept_d, d_then in seen:
         assert torch.equal(kept_x, x_then) and torch.equal(kept_d, d_then)
