@@ -1,0 +1,57 @@
+"""The phi functions and interpolation weights against quadrature that shares no code with them."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from stride.samplers.phi import differences, phi, weights
+
+NODES, FACTORS = np.polynomial.legendre.leggauss(60)
+UNIT, UNIT_FACTORS = (NODES + 1) / 2, FACTORS / 2
+
+
+def basis(nodes, j, s):
+    """The Lagrange polynomial that is 1 at node j and 0 at the others."""
+    out = np.ones_like(s)
+    for i, node in enumerate(nodes):
+        if i != j:
+            out = out * (s - node) / (nodes[j] - node)
+    return out
+
+
+@pytest.mark.parametrize("z", [-30.0, -4.0, -1.0, -0.999, -0.3, -1e-6, 0.0, 1e-9, 0.7, 1.0, 6.0])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_phi_is_its_integral(k, z):
+    """phi_k(z) = integral over 0..1 of exp(z (1 - s)) s^(k-1) / (k-1)! ds."""
+    exact = (UNIT_FACTORS * np.exp(z * (1 - UNIT)) * UNIT ** (k - 1)).sum() / math.factorial(k - 1)
+    assert phi(k, z) == pytest.approx(exact, rel=1e-12)
+
+
+def test_phi_near_zero_is_the_series_in_rationals():
+    """At |z| = 1e-3 the closed form of phi_4 has lost all digits; the series has not."""
+    z = Fraction(-1, 1000)
+    exact = sum(z**n / math.factorial(n + 4) for n in range(12))
+    assert phi(4, -1e-3) == pytest.approx(float(exact), rel=1e-15)
+    assert phi(0, 1.0) == math.e and phi(1, -math.inf) == phi(3, -math.inf) == 0.0
+
+
+@pytest.mark.parametrize("z", [-5.0, -0.4, 0.4, 3.0])
+@pytest.mark.parametrize("nodes", [(0.0,), (0.0, -0.3), (0.0, -2.0, -2.5), (0.0, -1.0, 1.0),
+                                   (0.0, -0.7, -3.0, -3.4), (0.0, -0.7, -3.0, -3.4, 1.0)])
+def test_weights_integrate_the_lagrange_basis(nodes, z):
+    exact = [(UNIT_FACTORS * np.exp(z * (1 - UNIT)) * basis(nodes, j, UNIT)).sum()
+             for j in range(len(nodes))]
+    assert weights(nodes, z) == pytest.approx(exact, rel=1e-10, abs=1e-12)
+    assert sum(weights(nodes, z)) == pytest.approx(phi(1, z), rel=1e-10)
+
+
+def test_divided_differences_are_newtons():
+    """f[s_0 .. s_m] of s**m is 1, of any lower power 0; the products vanish at their nodes."""
+    nodes = (0.0, -0.5, 1.0, -2.0)
+    for m, (parts, powers) in enumerate(differences(nodes)):
+        for power in range(m + 1):
+            found = sum(w * s**power for w, s in zip(parts, nodes))
+            assert found == pytest.approx(float(power == m), abs=1e-12)
+        for node in nodes[:m]:
+            assert np.polyval(powers[::-1], node) == pytest.approx(0.0, abs=1e-12)
