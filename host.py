@@ -68,11 +68,15 @@ def spec_of(model_sampling: Any) -> schedules.ModelSpec:
 # Registration ----------------------------------------------------------------------------------
 
 
+_reported: set[str] = set()  # names of ours that belong to another pack, as the log was told
+
+
 def register() -> list[str]:
     """Add ours to the host's lists, in place, once; returns the names that were taken already.
 
-    Lists are appended to and never rebound or reordered, nothing of the host's is replaced, and
-    a name that somebody else has registered stays theirs.
+    What is registered with us later is added when it comes. Lists are appended to and never
+    rebound or reordered, nothing of the host's is replaced, and a name that somebody else has
+    registered stays theirs.
     """
     shadowed = []
     functions, handlers = comfy.k_diffusion.sampling, comfy.samplers.SCHEDULER_HANDLERS
@@ -94,8 +98,11 @@ def register() -> list[str]:
             shadowed.append(name)
             continue
         _append(name, comfy.samplers.SCHEDULER_NAMES, comfy.samplers.KSampler.SCHEDULERS)
-    if shadowed:
-        log.warning("Stride: another pack already registered %s", ", ".join(shadowed))
+    for ours in (samplers.REGISTRY, schedules.REGISTRY):
+        ours.watch(register)
+    if news := [name for name in shadowed if name not in _reported]:
+        log.warning("Stride: another pack already registered %s", ", ".join(news))
+        _reported.update(news)
     return shadowed
 
 

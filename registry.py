@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Generic, TypeVar
 
@@ -77,19 +78,52 @@ class Entry:
 E = TypeVar("E", bound=Entry)
 
 
+# Other packs read a meaning of their own into these.
+_RESERVED = {"ays", "ays_30", "gits", "beta_1_1"}
+
+
 class Registry(Generic[E]):
     """Entries in display order, found by name, label or alias, whatever the case."""
 
-    def __init__(self, kind: str, entries: Iterable[E]) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, entry_type: type[E], entries: Iterable[E]) -> None:
+        self.kind, self.entry_type = kind, entry_type
         self._entries: dict[str, E] = {}
         self._spellings: dict[str, E] = {}
+        self._watchers: list[Callable[[], object]] = []
         for entry in entries:
-            for spelling in {s.lower() for s in (entry.name, entry.label, *entry.aliases)}:
-                if spelling in self._spellings:
-                    raise ValueError(f"two {kind}s are called '{spelling}'")
-                self._spellings[spelling] = entry
-            self._entries[entry.name] = entry
+            self.add(entry)
+
+    def add(self, entry: E) -> E:
+        """Take up ``entry`` behind the others and return it; the same one twice is no error.
+
+        Raises ValueError for a name that is not plain snake_case or that, like a label or an
+        alias, is taken, and TypeError for anything but an entry of this registry's kind.
+        """
+        if not isinstance(entry, self.entry_type):
+            raise TypeError(f"a {self.kind} must be a {self.entry_type.__name__}, got {entry!r}")
+        if self._entries.get(entry.name) == entry:
+            return entry
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", entry.name) or entry.name in _RESERVED:
+            raise ValueError(
+                f"a {self.kind} cannot be called '{entry.name}': a name is lower-case letters, "
+                f"digits and underscores, and none of {', '.join(sorted(_RESERVED))}"
+            )
+        spellings = {s.lower() for s in (entry.name, entry.label, *entry.aliases)}
+        for spelling in sorted(spellings & self._spellings.keys()):
+            raise ValueError(
+                f"two {self.kind}s are called '{spelling}': "
+                f"{self._spellings[spelling].name} and {entry.name}"
+            )
+        self._spellings.update(dict.fromkeys(spellings, entry))
+        self._entries[entry.name] = entry
+        for watcher in self._watchers:
+            watcher()
+        return entry
+
+    def watch(self, watcher: Callable[[], object]) -> None:
+        """Call ``watcher`` after every later addition."""
+        if watcher not in self._watchers:
+            self._watchers.append(watcher)
 
     def __iter__(self) -> Iterator[E]:
         return iter(self._entries.values())

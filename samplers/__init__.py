@@ -29,6 +29,7 @@ from .entry import Sampler
 from .noise import KeyedNoise, PathNoise
 from .process import FLOW, VE, Process
 from .run import Carry, Denoise, NotFinite, OnStep, run
+from .stepper import StepOutput, Stepper
 from .table import Draw, Row, Table, check_sigmas
 
 FAMILIES = (
@@ -36,10 +37,10 @@ FAMILIES = (
     restart, dpm_fast, adaptive,
 )
 REGISTRY: Registry[Sampler] = Registry(
-    "sampler",
+    "sampler", Sampler,
     (sampler for family in FAMILIES for sampler in family.SAMPLERS),
 )
-get = REGISTRY.get
+get, register = REGISTRY.get, REGISTRY.add
 
 
 def sample(
@@ -61,5 +62,6 @@ def sample(
 
 __all__ = [
     "FLOW", "REGISTRY", "VE", "Carry", "Draw", "KeyedNoise", "NotFinite", "PathNoise", "Process",
-    "Row", "Sampler", "Table", "check_sigmas", "get", "run", "sample",
+    "Row", "Sampler", "StepOutput", "Stepper", "Table", "check_sigmas", "get", "register", "run",
+    "sample",
 ]

@@ -12,11 +12,12 @@ from .entry import MAX_STEPS, Schedule, check_steps, planned_steps
 from .spec import ModelSpec
 
 REGISTRY: Registry[Schedule] = Registry(
-    "schedule",
+    "schedule", Schedule,
     (s for family in (model_grid, closed_form, beta) for s in family.SCHEDULES),
 )
-get = REGISTRY.get
+get, register = REGISTRY.get, REGISTRY.add
 
 __all__ = [
     "MAX_STEPS", "REGISTRY", "ModelSpec", "Schedule", "check_steps", "get", "planned_steps",
+    "register",
 ]

@@ -15,9 +15,10 @@ MAY = {
     "samplers": {"registry", "samplers"},
     "schedules": {"registry", "samplers", "schedules"},
     "demo": {"host", "demo"},
+    "library.py": {"samplers", "schedules"},
     "host.py": {"registry", "samplers", "schedules"},
     "nodes": {"host", "nodes", "demo"},
-    "__init__.py": {"samplers", "schedules", "host", "nodes"},
+    "__init__.py": {"samplers", "schedules", "library", "host", "nodes"},
 }
 FILES = [p for part in MAY for p in ([ROOT / part] if part.endswith(".py") else
                                      sorted((ROOT / part).glob("*.py")))]

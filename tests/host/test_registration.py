@@ -44,16 +44,35 @@ pack = load(folder)
 after_once = list(SAMPLER_NAMES), list(SCHEDULER_NAMES), list(KSampler.SCHEDULERS)
 shadowed = pack.host.register()
 load("loaded_again")
+once = after_once == (SAMPLER_NAMES, SCHEDULER_NAMES, KSampler.SCHEDULERS)
+
+# A third pack adds a sampler and a schedule of its own, later and by the documented name.
+import stride_samplers
+from stride_samplers.samplers.entry import Deterministic
+from stride_samplers.samplers.euler import euler
+made_up = stride_samplers.samplers.Sampler(
+    name="made_up", label="Made up", source="a test", build=lambda s, p, o: euler(
+        s, p, stride_samplers.samplers.get("euler").options), options=Deterministic(), order=1)
+line = stride_samplers.schedules.Schedule(
+    name="line", label="Line", source="a test",
+    curve=lambda spec, n, o: [spec.sigma_max * (1 - i / n) for i in range(n)])
+for _ in range(2):
+    stride_samplers.samplers.register(made_up)
+    stride_samplers.schedules.register(line)
 print(json.dumps({
     "entries": [hasattr(pack, "comfy_entrypoint"), pack.WEB_DIRECTORY],
     "stock_first": SAMPLER_NAMES[: len(stock_samplers)] == stock_samplers
         and SCHEDULER_NAMES[: len(stock_schedules)] == stock_schedules,
     "same_objects": KSampler.SAMPLERS is SAMPLER_NAMES,
-    "once": after_once == (SAMPLER_NAMES, SCHEDULER_NAMES, KSampler.SCHEDULERS),
+    "once": once,
     "both_aliases": "stride_karras" in SCHEDULER_NAMES and "stride_karras" in KSampler.SCHEDULERS,
     "untouched": all(getattr(functions, k) is v for k, v in stock.items())
         and all(SCHEDULER_HANDLERS[k] is v for k, v in handlers.items()),
     "theirs": functions.sample_stride_heun is theirs,
+    "third": SAMPLER_NAMES[-1] == "stride_made_up" and SCHEDULER_NAMES[-1] == "stride_line"
+        and pack.host.sampler_names().count("made_up") == 1 and stride_samplers is pack,
+    "runs": [float(functions.sample_stride_made_up.stride == "made_up"),
+             SCHEDULER_HANDLERS["stride_line"].handler.stride == "line"],
     "shadowed": shadowed,
     "added": [n for n in SAMPLER_NAMES + SCHEDULER_NAMES if n.startswith("stride_")],
 }))
