@@ -10,9 +10,10 @@ _SAMPLER_TIP = "How the latent moves from one noise level to the next. Ours firs
 _SCHEDULE_TIP = "Which noise levels are visited. Any schedule goes with any sampler."
 
 
-def sampler_input() -> io.Combo.Input:
+def sampler_input(**extra: object) -> io.Combo.Input:
     return io.Combo.Input(
-        "sampler", options=host.sampler_names(), default="euler", tooltip=_SAMPLER_TIP
+        "sampler", options=host.sampler_names(), default="euler", tooltip=_SAMPLER_TIP,
+        extra_dict=extra,
     )
 
 
@@ -50,6 +51,13 @@ def _prompt_inputs() -> list[io.Input]:
     ]
 
 
+def _options_input() -> io.Input:
+    return host.options.OptionsType.Input(
+        "options", optional=True,
+        tooltip="From a Sampler (Stride) node: eta, order and the like. Without it, defaults.",
+    )
+
+
 def _result(cls: type[io.ComfyNode], latent: dict, report: dict) -> io.NodeOutput:
     line = host.describe(report)
     host.show_on_node(cls.hidden.unique_id, line)
@@ -73,7 +81,7 @@ class StrideKSampler(io.ComfyNode):
                     tooltip="Fixes all noise of the run.",
                 ),
                 steps_input(), _cfg_input(), sampler_input(), schedule_input(),
-                *_prompt_inputs(), denoise_input(),
+                *_prompt_inputs(), denoise_input(), _options_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The denoised latent.")],
             hidden=[io.Hidden.unique_id],
@@ -85,11 +93,12 @@ class StrideKSampler(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, seed, steps, cfg, sampler, schedule, positive, negative, latent_image, denoise
+        cls, model, seed, steps, cfg, sampler, schedule, positive, negative, latent_image, denoise,
+        options=None,
     ) -> io.NodeOutput:
         return _result(cls, *host.ksample(
             model, seed, steps, cfg, sampler, schedule, positive, negative, latent_image,
-            denoise=denoise,
+            denoise=denoise, options=host.options.for_sampler(sampler, options),
         ))
 
 
@@ -131,6 +140,7 @@ class StrideKSamplerAdvanced(io.ComfyNode):
                     default="disable",
                     tooltip="On to hand the noisy latent to another node; off to finish it here.",
                 ),
+                _options_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The latent, with the run's history if it stopped.")],
             hidden=[io.Hidden.unique_id],
@@ -144,9 +154,11 @@ class StrideKSamplerAdvanced(io.ComfyNode):
     def execute(
         cls, model, add_noise, noise_seed, steps, cfg, sampler, schedule, positive, negative,
         latent_image, start_at_step, end_at_step, return_with_leftover_noise,
+        options=None,
     ) -> io.NodeOutput:
         return _result(cls, *host.ksample(
             model, noise_seed, steps, cfg, sampler, schedule, positive, negative, latent_image,
             add_noise=add_noise == "enable", window=(start_at_step, end_at_step),
             leftover=return_with_leftover_noise == "enable",
+            options=host.options.for_sampler(sampler, options),
         ))

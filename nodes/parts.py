@@ -16,9 +16,17 @@ class StrideSampler(io.ComfyNode):
             node_id="StrideSampler",
             display_name="Sampler (Stride)",
             category="sampling/stride",
-            description="A sampler for SamplerCustom and SamplerCustomAdvanced.",
-            inputs=[sampler_input()],
-            outputs=[io.Sampler.Output(tooltip="The sampler.")],
+            description=(
+                "A sampler with its options, for SamplerCustom and SamplerCustomAdvanced, or for "
+                "the options input of the Stride KSamplers."
+            ),
+            inputs=[sampler_input(stride_options=host.options.defaults()), *host.options.inputs()],
+            outputs=[
+                io.Sampler.Output(tooltip="The sampler."),
+                host.options.OptionsType.Output(
+                    "options", tooltip="Its options, for a KSampler (Stride) with that sampler."
+                ),
+            ],
         )
 
     @classmethod
@@ -26,8 +34,9 @@ class StrideSampler(io.ComfyNode):
         return host.problem_with(sampler=sampler) or True
 
     @classmethod
-    def execute(cls, sampler) -> io.NodeOutput:
-        return io.NodeOutput(host.sampler_object(sampler))
+    def execute(cls, sampler, **options) -> io.NodeOutput:
+        chosen = host.sampler_object(sampler, options)
+        return io.NodeOutput(chosen, {"sampler": (sampler, options)})
 
 
 class StrideSchedule(io.ComfyNode):

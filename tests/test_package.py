@@ -38,7 +38,7 @@ def shipped():
 
 def test_the_archive_holds_the_pack_and_nothing_else():
     names = shipped()
-    for needed in ("__init__.py", "host.py", "pyproject.toml", "node_list.json", "LICENSE",
+    for needed in ("__init__.py", "host/run.py", "pyproject.toml", "node_list.json", "LICENSE",
                    "demo/stride_demo.safetensors", "web/docs/StrideKSampler.md"):
         assert needed in names
     assert not [n for n in names if n.startswith(("tests/", "devtools/", ".ci/"))]

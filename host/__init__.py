@@ -1,0 +1,25 @@
+"""The one meeting point with ComfyUI: the only part of the pack that imports comfy or its server.
+
+Everything else asks this package for the host's parts; ``samplers/`` and ``schedules/`` never do.
+"""
+
+from __future__ import annotations
+
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_patcher
+import comfy.model_sampling
+import comfy.sd
+import comfy.sd1_clip
+import comfy.supported_models_base
+from comfy_api.latest import ComfyExtension, io
+
+from . import options
+from .names import problem_with, register, sampler_names, schedule_names
+from .sampling import ksample, sampler_object, sigmas_for
+from .words import describe, show_on_node
+
+__all__ = [
+    "ComfyExtension", "comfy", "describe", "io", "ksample", "options", "problem_with", "register",
+    "sampler_names", "sampler_object", "schedule_names", "show_on_node", "sigmas_for",
+]

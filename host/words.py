@@ -1,0 +1,22 @@
+"""What a node tells the person who looks at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def describe(report: dict[str, Any]) -> str:
+    """The report of ``ksample`` as the line shown on the node."""
+    calls = report["model_calls"]
+    counted = "model calls not counted" if calls is None else f"{calls} model calls"
+    line = f"{report['steps']} steps, {counted}, {report['seconds']:.2f} s"
+    return f"{line}\n{report['note']}" if "note" in report else line
+
+
+def show_on_node(node_id: str | None, text: str) -> None:
+    """Put a line of text on a node in the open frontend, where there is one."""
+    from server import PromptServer
+
+    server = getattr(PromptServer, "instance", None)
+    if node_id is not None and hasattr(server, "send_progress_text"):
+        server.send_progress_text(text, node_id)
