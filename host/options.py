@@ -12,6 +12,7 @@ from .. import samplers
 
 # What a StrideSampler hands to a KSampler: {"sampler": (name, {option: value})}.
 OptionsType = io.Custom("STRIDE_OPTIONS")
+_FIRST, _LAST = ("eta", "s_noise"), ("cfg_pp", "noise", "ensd")  # order on the node
 Choices = Mapping[str, tuple[str, dict[str, Any]]]
 
 
@@ -32,7 +33,8 @@ def inputs() -> list[io.Input]:
             for key, widest in (("low", min), ("high", max)):
                 if key in facts:
                     facts[key] = widest(facts[key], f.metadata[key])
-    return [_input(name, **facts) for name, facts in found.items()]
+    names = sorted(found, key=lambda name: (name in _LAST, name not in _FIRST))
+    return [_input(name, **found[name]) for name in names]
 
 
 def _input(name: str, default: Any, help: str, low: Any = 0, high: Any = 1, values=()) -> io.Input:

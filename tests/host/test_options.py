@@ -1,0 +1,124 @@
+"""Every sampler in the real host, its options on the nodes, and the host's own noise."""
+
+import pytest
+import torch
+from client import Failed, Rejected
+from stride import samplers
+
+pytestmark = pytest.mark.host
+
+OPTIONS = "STRIDE_OPTIONS"
+
+
+def with_options(graph, sampler, **options):
+    """(node, KSampler settings) of a Sampler (Stride) whose options a KSampler takes."""
+    node = graph.add("StrideSampler", sampler=sampler, **options)
+    return node, {"sampler": sampler, "options": node[1]}
+
+
+def test_every_name_of_the_host_is_ours(comfy):
+    """The host's whole dropdown resolves to our tables, its twins included."""
+    assert [name for name in comfy.stock_samplers if name not in samplers.REGISTRY] == []
+
+
+def test_every_sampler_is_in_both_dropdowns(object_info):
+    ours = object_info["StrideKSampler"]["input"]["required"]["sampler"][1]["options"]
+    theirs = object_info["KSampler"]["input"]["required"]["sampler_name"][0]
+    for name in samplers.REGISTRY.names:
+        assert name in ours and f"stride_{name}" in theirs
+
+
+@pytest.mark.parametrize("prediction", ["eps", "flow"])
+def test_every_sampler_draws_the_demo_models_picture(host, scene, prediction):
+    """Through our node and, under our prefix, through the host's: the same, and no flat colour."""
+    graph = scene(prediction, size=128)
+    names = samplers.REGISTRY.names
+    spare = ("dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2")  # the host drops a sigma of these
+    settings = dict(steps=6, cfg=2.0, schedule="simple")
+    ours = [graph.stride(sampler=name, **settings) for name in names]
+    shared = [name for name in names if name not in spare]
+    settings = dict(steps=6, cfg=2.0, scheduler="simple")
+    theirs = [graph.stock(sampler_name=f"stride_{name}", **settings) for name in shared]
+    found = host.latents(graph, *ours, *theirs)
+    pictures = dict(zip(names, found))
+    for name, latent in pictures.items():
+        assert torch.isfinite(latent).all(), name
+        assert 0.1 < latent[:, :3].std() < 2, name
+    for name, latent in zip(shared, found[len(names) :]):
+        assert torch.equal(latent, pictures[name]), name
+
+
+def test_the_node_tells_which_options_belong_to_a_sampler(object_info):
+    spec = object_info["StrideSampler"]
+    belongs = spec["input"]["required"]["sampler"][1]["stride_options"]
+    assert set(belongs) == set(samplers.REGISTRY.names)
+    optional = set(spec["input"]["optional"])
+    assert set().union(*belongs.values()) == optional
+    assert belongs["euler_ancestral"]["eta"] == 1.0 and belongs["euler"]["eta"] == 0.0
+    assert "order" not in belongs["euler"] and "order" in belongs["ipndm"]
+    for name in ("StrideKSampler", "StrideKSamplerAdvanced"):
+        assert object_info[name]["input"]["optional"]["options"][0] == OPTIONS
+
+
+def test_options_reach_the_run(host, scene):
+    """eta 0 makes Euler a plain Euler, from KSampler and from SamplerCustom alike."""
+    graph = scene()
+    _, settings = with_options(graph, "euler_ancestral", eta=0.0)
+    quiet, settings_loud = graph.stride(**settings), with_options(graph, "euler_ancestral")[1]
+    nodes = [quiet, graph.stride(sampler="euler"), graph.stride(**settings_loud),
+             graph.stride(sampler="euler_ancestral"), graph.advanced(**settings)]
+    eta0, euler, left, plain, advanced = host.latents(graph, *nodes)
+    assert torch.equal(eta0, euler) and torch.equal(advanced, euler)
+    assert torch.equal(left, plain) and not torch.equal(plain, euler)
+
+
+@pytest.mark.parametrize(
+    "sampler, options, says",
+    [
+        ("euler", {"order": 2}, "'euler' has no option 'order'; its options:"),
+        ("ipndm", {"order": 4, "eta": 1.0, "gamma": 2.0}, "'ipndm' has no option 'gamma'"),
+        ("euler", {"noise": "pink"}, "pink"),
+        ("euler", {"eta": 3.0}, "eta"),
+    ],
+)
+def test_a_bad_option_is_refused(host, scene, sampler, options, says):
+    graph = scene()
+    _, settings = with_options(graph, sampler, **options)
+    graph.add("SaveLatent", samples=graph.stride(**settings)[0], filename_prefix="latents/bad")
+    with pytest.raises((Rejected, Failed), match=says):
+        host.run(graph)
+
+
+def test_options_of_another_sampler_are_refused(host, scene):
+    graph = scene()
+    _, settings = with_options(graph, "ipndm", order=2)
+    node = graph.stride(**{**settings, "sampler": "euler"})
+    graph.add("SaveLatent", samples=node[0], filename_prefix="latents/bad")
+    with pytest.raises(Failed, match="belong to 'ipndm', this node samples with 'euler'"):
+        host.run(graph)
+
+
+# The host's noise takes the whole batch from one stream, in order.
+@pytest.mark.parametrize(
+    "sampler", ["euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde", "dpm_2_ancestral", "lcm"]
+)
+def test_host_noise_gives_yesterdays_picture(host, scene, sampler):
+    """With noise = host a stochastic sampler draws what the host's own draws, to rounding."""
+    graph = scene(batch=2)
+    _, settings = with_options(graph, sampler, noise="host")
+    nodes = [graph.stride(steps=8, **settings), graph.stock(sampler_name=sampler, steps=8)]
+    ours, theirs = host.latents(graph, *nodes)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("prediction", ["eps", "flow"])
+def test_cfg_pp_equals_the_hosts(host, scene, prediction):
+    """The unconditional answer comes through the host's own hook."""
+    graph = scene(prediction)
+    settings = dict(steps=8, cfg=1.5)
+    nodes = [graph.stride(sampler="euler_cfg_pp", **settings),
+             graph.stock(sampler_name="euler_cfg_pp", **settings),
+             graph.stride(sampler="euler", **settings)]
+    ours, theirs, plain = host.latents(graph, *nodes)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+    assert (ours - plain).abs().mean() > 0.01
