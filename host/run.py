@@ -13,6 +13,7 @@ import torch
 
 from .. import samplers
 from ..samplers import Carry, Draw, Sampler
+from ..samplers.noise import source
 from .model import process_of
 
 
@@ -101,7 +102,7 @@ class HostRun:
             brownian = getattr(self.sampler.options, "noise", "") == "path"
             return HostNoise(x, sigmas, seed, brownian, self.on_device)
         images = self.images or range(x.shape[0])
-        return samplers.source(kind, seed, images, getattr(chosen, "ensd", 0))
+        return source(kind, seed, images)
 
 
 def _plain(model: Any, extra: dict[str, Any]) -> Callable[..., Any]:

@@ -262,14 +262,14 @@ def test_split_exact(name, spec, eta):
 def test_deterministic_and_the_global_generator_is_left_alone(name):
     sigmas = schedules.get("normal").sigmas(SPECS["sd"], 6)
     x = start(float(sigmas[0]))
-    results, noisy = [], with_eta(name, 1.0)
+    results, noisy, denoise = [], with_eta(name, 1.0), answers(name, gaussian(VE))
     for seed in (1, 2):
         torch.manual_seed(seed)  # must not matter
         before = torch.get_rng_state()
-        results.append(samplers.sample(name, answers(name, gaussian(VE)), x, sigmas, seed=5, **noisy))
+        results.append(samplers.sample(name, denoise, x, sigmas, seed=5, **noisy))
         assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(*results)
-    other = samplers.sample(name, answers(name, gaussian(VE)), x, sigmas, seed=6, **noisy)
+    other = samplers.sample(name, denoise, x, sigmas, seed=6, **noisy)
     assert torch.equal(results[0], other) != samplers.get(name).plan(SOME, VE, **noisy).stochastic
 
 
