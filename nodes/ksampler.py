@@ -10,10 +10,9 @@ _SAMPLER_TIP = "How the latent moves from one noise level to the next. Ours firs
 _SCHEDULE_TIP = "Which noise levels are visited. Any schedule goes with any sampler."
 
 
-def sampler_input(**extra: object) -> io.Combo.Input:
+def sampler_input() -> io.Combo.Input:
     return io.Combo.Input(
-        "sampler", options=host.sampler_names(), default="euler", tooltip=_SAMPLER_TIP,
-        extra_dict=extra,
+        "sampler", options=host.sampler_names(), default="euler", tooltip=_SAMPLER_TIP
     )
 
 

@@ -12,6 +12,8 @@ class StrideSampler(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        sampler = sampler_input()
+        sampler.extra_dict = {"stride_options": host.options.defaults()}  # for web/stride.js
         return io.Schema(
             node_id="StrideSampler",
             display_name="Sampler (Stride)",
@@ -20,7 +22,7 @@ class StrideSampler(io.ComfyNode):
                 "A sampler with its options, for SamplerCustom and SamplerCustomAdvanced, or for "
                 "the options input of the Stride KSamplers."
             ),
-            inputs=[sampler_input(stride_options=host.options.defaults()), *host.options.inputs()],
+            inputs=[sampler, *host.options.inputs()],
             outputs=[
                 io.Sampler.Output(tooltip="The sampler."),
                 host.options.OptionsType.Output(
