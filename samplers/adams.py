@@ -1,21 +1,38 @@
-"""Linear multistep methods that extrapolate eps (VE) or velocity (FLOW) in sigma.
+"""Linear multistep methods that extrapolate eps (VE) or velocity (FLOW).
 
-``(x - D) / sigma`` is eps on VE and the velocity on FLOW, so one formula serves both.
+``(x - D) / sigma`` is eps on VE and the velocity on FLOW, and ``dx/dsigma`` on both, so one
+formula serves both:
+
+    x' = x_k + sum_j w_j e_{k-j},    e_i = (x_i - D_i) / sigma_i,    sum_j w_j = sigma' - sigma_k
+
+Only the weights differ. Every method here starts with fewer answers than it combines later: after
+an Euler step a run is of order 2 at best, whatever the order of its later steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..registry import option
+import numpy as np
+
+from ..registry import choice, option
 from .entry import Eta, Sampler
 from .process import Process
+from .quadrature import integrate
+from .runge_kutta import Tableau
 from .table import Row, split_row
 
 # Adams-Bashforth on a uniform grid, newest first.
 _FIXED = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12),
           (55 / 24, -59 / 24, 37 / 24, -9 / 24))
+_HEUN = Tableau((0.0, 1.0), ((1.0,),), (1 / 2, 1 / 2))
+_RK4 = Tableau(
+    (0.0, 1 / 2, 1 / 2, 1.0), ((1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)),
+    (1 / 6, 1 / 3, 1 / 3, 1 / 6),
+)
+
+Weigh = Callable[[int, float], Sequence[float]]  # (step, sigma it goes to) to w, newest first
 
 
 @dataclass(frozen=True)
@@ -23,24 +40,199 @@ class Order(Eta):
     order: int = option(4, 1, 4, "model answers combined in a step, itself included")
 
 
+@dataclass(frozen=True)
+class Adams(Order):
+    ending: str = choice(
+        "denoise", ("denoise", "multistep"),
+        "step to sigma 0: the denoised latent, or the formula of the other steps (A1111)",
+    )
+
+
+@dataclass(frozen=True)
+class Deis(Order):
+    variable: str = choice(
+        "time", ("time", "log_sigma", "sigma"),
+        "what the polynomial is in: the time of a linear VP process, log sigma (diffusers), sigma",
+    )
+
+
+@dataclass(frozen=True)
+class Gamma(Eta):
+    gamma: float = option(2.0, 1.0, 4.0, "weight of the newest answer; 1 is Euler, 1.5 is AB2")
+
+
+def _slopes(base: int, weights: Mapping[int, float], levels: Sequence[float]) -> tuple[dict, dict]:
+    """Weights of x_j and D_j in ``x_base + sum_j w_j (x_j - D_j) / levels_j``."""
+    d = {j: -w / levels[j] for j, w in weights.items() if w}
+    x = {j: -w for j, w in d.items()}
+    x[base] = 1.0 + x.get(base, 0.0)
+    return {j: w for j, w in x.items() if w}, d
+
+
+def _multistep(
+    sigmas: tuple[float, ...], process: Process, eta: float, weigh: Weigh,
+    start: tuple[Tableau, ...] = (),
+) -> Iterator[Row]:
+    """Rows of any method of this file; the first steps may be Runge-Kutta steps, ``start``."""
+    levels: list[float] = []  # of every row
+    heads: list[int] = []  # the row that each step starts with
+    for step, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
+        split = process.split(sigma, sigma_next, eta)
+        base = len(levels)
+        heads.append(base)
+        if step < len(start) and split.down > 0:
+            h, way = split.down - sigma, start[step]
+            stages = [
+                (sigma + c * h, {base + j: h * w for j, w in enumerate(stage)})
+                for c, stage in zip(way.c, (*way.a, way.b))
+            ]
+        else:
+            stages = [(sigma, dict(zip(reversed(heads), weigh(step, split.down))))]
+        levels += [level for level, _ in stages]
+        for (level, weights), (level_next, _) in zip(stages, stages[1:]):
+            yield Row(step, level, level_next, *_slopes(base, weights, levels))
+        level, weights = stages[-1]
+        x, d = _slopes(base, weights, levels)
+        yield split_row(step, level, sigma_next, split, x, d, start=sigma)
+
+
+def _fixed(sigmas: tuple[float, ...], order: int) -> Weigh:
+    """Adams-Bashforth weights of even steps whatever the spacing; Euler to sigma 0."""
+
+    def weigh(k: int, down: float) -> list[float]:
+        weights = _FIXED[min(k, order - 1)] if down > 0 else _FIXED[0]
+        return [(down - sigmas[k]) * w for w in weights]
+
+    return weigh
+
+
 def ipndm(sigmas: tuple[float, ...], process: Process, options: Order) -> Iterator[Row]:
     """Adams-Bashforth with fixed weights whatever the spacing; the order ramps up from 1."""
-    for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
-        split = process.split(sigma, sigma_next, options.eta)
-        if split.down == 0:
-            yield split_row(k, sigma, sigma_next, split, {}, {k: 1.0})
-            continue
-        h = split.down - sigma
-        weights = _FIXED[min(k, options.order - 1)]
-        slopes = {k - j: h * w / sigmas[k - j] for j, w in enumerate(weights)}
-        x = {**slopes, k: 1.0 + slopes[k]}
-        yield split_row(k, sigma, sigma_next, split, x, {j: -w for j, w in slopes.items()})
+    return _multistep(sigmas, process, options.eta, _fixed(sigmas, options.order))
 
+
+def plms(sigmas: tuple[float, ...], process: Process, options: Eta) -> Iterator[Row]:
+    """Pseudo linear multistep: the improved Euler method once, then iPNDM of orders 2, 3, 4."""
+    return _multistep(sigmas, process, options.eta, _fixed(sigmas, 4), (_HEUN,))
+
+
+def pndm(sigmas: tuple[float, ...], process: Process, options: Eta) -> Iterator[Row]:
+    """Three pseudo Runge-Kutta steps of four calls each, then iPNDM of order 4.
+
+    The paper halves a step in the model's timestep. A list of sigmas has no timesteps (and on
+    FLOW sigma is the time), so a step is halved in sigma, where its weights 1/6, 1/3, 1/3, 1/6
+    make the classical Runge-Kutta method of order 4.
+    """
+    return _multistep(sigmas, process, options.eta, _fixed(sigmas, 4), (_RK4,) * 3)
+
+
+def adams(sigmas: tuple[float, ...], process: Process, options: Adams) -> Iterator[Row]:
+    """Adams-Bashforth: the polynomial in sigma through the last slopes, integrated exactly."""
+
+    def weigh(k: int, down: float) -> list[float]:
+        if down == 0 and options.ending == "denoise":
+            return [-sigmas[k]]
+        return integrate(sigmas[max(k + 1 - options.order, 0) : k + 1][::-1], sigmas[k], down)
+
+    return _multistep(sigmas, process, options.eta, weigh)
+
+
+def vp_time(sigma: np.ndarray) -> np.ndarray:
+    """Time t of the linear VP process that has ``sigma``, from 0 at sigma 0 to 1 at sigma 80.
+
+    ``log(1 + sigma^2) = b t^2 / 2 + b_min t`` with sigma 0.002 at t = 0.001, the constants of
+    Karras et al. (2022, table 1 "VP" and section C) that DEIS codes use for every model.
+    """
+    low, high = np.log1p(0.002**2), np.log1p(80.0**2)
+    b = 2.0 * (high - low / 1e-3) / (1.0 - 1e-3)
+    b_min = high - 0.5 * b
+    square = np.log1p(sigma**2)
+    return 2.0 * square / (np.sqrt(b_min**2 + 2.0 * b * square) + b_min)
+
+
+_VARIABLES = {"time": vp_time, "log_sigma": np.log, "sigma": np.asarray}
+
+
+def deis(sigmas: tuple[float, ...], process: Process, options: Deis) -> Iterator[Row]:
+    """DEIS: the polynomial through the last slopes is in t(sigma), its integral in sigma.
+
+    ``w_j = int L_j(t(sigma)) dsigma``, integrated over log sigma, in which it is smooth. Euler to
+    sigma 0, where the time has a kink.
+    """
+    variable = _VARIABLES[options.variable]
+
+    def weigh(k: int, down: float) -> list[float]:
+        if down == 0:
+            return [-sigmas[k]]
+        nodes = np.log(sigmas[max(k + 1 - options.order, 0) : k + 1][::-1])
+        return integrate(
+            nodes, nodes[0], np.log(down), kernel=np.exp, variable=lambda q: variable(np.exp(q))
+        )
+
+    return _multistep(sigmas, process, options.eta, weigh)
+
+
+def gradient_estimation(
+    sigmas: tuple[float, ...], process: Process, options: Gamma
+) -> Iterator[Row]:
+    """Euler along ``gamma e_k + (1 - gamma) e_{k-1}``; plain Euler in the first and last step."""
+
+    def weigh(k: int, down: float) -> list[float]:
+        gamma = options.gamma if k > 0 and down > 0 else 1.0
+        return [(down - sigmas[k]) * w for w in (gamma, 1.0 - gamma)]
+
+    return _multistep(sigmas, process, options.eta, weigh)
+
+
+_BASHFORTH = "Bashforth and Adams 1883; Hairer, Norsett, Wanner, Solving ODEs I, section III.5"
 
 SAMPLERS = (
+    Sampler(
+        name="lms", label="LMS", aliases=("k_lms", "LMSDiscreteScheduler"),
+        source="k-diffusion sample_lms; " + _BASHFORTH, build=adams, options=Adams(), order=2,
+    ),
     Sampler(
         name="ipndm", label="iPNDM", aliases=("IPNDMScheduler",),
         source="Zhang and Chen 2022, arXiv:2204.13902, eq. 29 (improved PNDM)",
         build=ipndm, options=Order(), order=1,
+    ),
+    Sampler(
+        name="ipndm_v", label="iPNDM, variable step",
+        source="diff-sampler ipndm_v, with the coefficients of orders 3 and 4 put right; "
+        + _BASHFORTH,
+        build=adams, options=Adams(), order=2,
+    ),
+    Sampler(
+        name="adams_2", label="Adams-Bashforth 2", source=_BASHFORTH,
+        build=adams, options=Adams(order=2), order=2,
+    ),
+    Sampler(
+        name="adams_3", label="Adams-Bashforth 3", source=_BASHFORTH,
+        build=adams, options=Adams(order=3), order=2,
+    ),
+    Sampler(
+        name="deis", label="DEIS", aliases=("DEISMultistepScheduler",),
+        source="Zhang and Chen 2022, arXiv:2204.13902, eq. 15 (tAB-DEIS)",
+        build=deis, options=Deis(order=3), order=2,
+    ),
+    Sampler(
+        name="plms", label="PLMS",
+        source="Liu et al. 2022, arXiv:2202.09778, eq. 12; the start is CompVis PLMS's",
+        build=plms, options=Eta(), order=1,
+    ),
+    Sampler(
+        name="pndm", label="PNDM", aliases=("PNDMScheduler",),
+        source="Liu et al. 2022, arXiv:2202.09778, eq. 12 and 13 (F-PNDM)",
+        build=pndm, options=Eta(), order=1,
+    ),
+    Sampler(
+        name="gradient_estimation", label="Gradient estimation",
+        source="Permenter and Yuan 2024, arXiv:2306.04848, algorithm 2",
+        build=gradient_estimation, options=Gamma(), order=1,
+    ),
+    Sampler(
+        name="gradient_estimation_cfg_pp", label="Gradient estimation CFG++",
+        source="Permenter and Yuan 2024, arXiv:2306.04848; Chung et al. 2024, arXiv:2406.08070",
+        build=gradient_estimation, options=Gamma(cfg_pp=True), order=1,
     ),
 )

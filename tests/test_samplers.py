@@ -147,7 +147,7 @@ def test_any_sampler_on_any_schedule(name, schedule, spec):
         )
         assert torch.isfinite(out).all()
         # A second stage at a far lower sigma has no such bound: Heun needs its steps.
-        assert out.abs().max() < 3 or samplers.get(name).calls > 1
+        assert out.abs().max() < 3 or ROWS[name].calls(3) > 3
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -290,6 +290,5 @@ def test_inputs_are_not_changed(name):
 
 def test_remembered_tensors_are_few_and_freed():
     sigmas = check_sigmas(schedules.get("karras").sigmas(SPECS["sd"], 12), VE)
-    peaks = {name: table_of(name)(sigmas, VE).peak_memory for name in NAMES}
-    assert peaks == {"euler": 0, "euler_ancestral": 0, "ddim": 0, "dpmpp_2m": 1, "heun": 2,
-                     "ipndm": 6}
+    wanted = {"euler": 0, "euler_ancestral": 0, "ddim": 0, "dpmpp_2m": 1, "heun": 2, "ipndm": 6}
+    assert {name: table_of(name)(sigmas, VE).peak_memory for name in wanted} == wanted
