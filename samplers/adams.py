@@ -212,22 +212,22 @@ SAMPLERS = (
     ),
     Sampler(
         name="deis", label="DEIS", aliases=("DEISMultistepScheduler",),
-        source="Zhang and Chen 2022, arXiv:2204.13902, eq. 15 (tAB-DEIS)",
+        source="Zhang and Chen 2022, arXiv:2204.13902, section 3.3 (tAB-DEIS)",
         build=deis, options=Deis(order=3), order=2,
     ),
     Sampler(
         name="plms", label="PLMS",
-        source="Liu et al. 2022, arXiv:2202.09778, eq. 12; the start is CompVis PLMS's",
+        source="Liu et al. 2022, arXiv:2202.09778 (S-PNDM's start, F-PNDM's weights)",
         build=plms, options=Eta(), order=1,
     ),
     Sampler(
         name="pndm", label="PNDM", aliases=("PNDMScheduler",),
-        source="Liu et al. 2022, arXiv:2202.09778, eq. 12 and 13 (F-PNDM)",
+        source="Liu et al. 2022, arXiv:2202.09778 (F-PNDM)",
         build=pndm, options=Eta(), order=1,
     ),
     Sampler(
         name="gradient_estimation", label="Gradient estimation",
-        source="Permenter and Yuan 2024, arXiv:2306.04848, algorithm 2",
+        source="Permenter and Yuan 2024, arXiv:2306.04848 (gradient-estimation sampler)",
         build=gradient_estimation, options=Gamma(), order=1,
     ),
     Sampler(
