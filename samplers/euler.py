@@ -1,37 +1,53 @@
-"""One-stage steps along the straight line to the newest denoised latent."""
+"""One-stage steps along the straight line to the newest denoised latent.
+
+The tableau of one stage: ``x' = x + (sigma' - sigma) (x - D) / sigma``. What the presets differ
+in is how a step shares its noise: ``Process.split`` or, where the name is DDIM's or DDPM's, the
+DDIM variance on either process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from .entry import Eta, Sampler
+from .entry import Sampler
 from .process import Process
-from .table import Row, split_row
+from .runge_kutta import EULER, Churn, fixed, method
 
-
-def euler(sigmas: tuple[float, ...], process: Process, options: Eta) -> Iterator[Row]:
-    """Euler steps of ``dx/dsigma = (x - D)/sigma``, to the split's lower level."""
-    for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
-        split = process.split(sigma, sigma_next, options.eta)
-        ratio = split.down / sigma
-        yield split_row(k, sigma, sigma_next, split, {k: ratio}, {k: 1.0 - ratio})
-
+_EULER = method(fixed(EULER))
+_DDIM = method(fixed(EULER), Process.ddim_split)
+_CFG_PP = "Chung et al. 2024, arXiv:2406.08070, algorithm 2"
 
 SAMPLERS = (
     Sampler(
         name="euler", label="Euler", aliases=("k_euler", "EulerDiscreteScheduler"),
-        source="Karras et al. 2022, arXiv:2206.00364, algorithm 1 without the second stage",
-        build=euler, options=Eta(), order=1,
+        source="Karras et al. 2022, arXiv:2206.00364, algorithm 2 without the second stage",
+        build=_EULER, options=Churn(), order=1,
     ),
     Sampler(
         name="euler_ancestral", label="Euler a",
         aliases=("k_euler_a", "k_euler_ancestral", "EulerAncestralDiscreteScheduler"),
         source="k-diffusion sample_euler_ancestral; Song et al. 2020, arXiv:2010.02502, eq. 12",
-        build=euler, options=Eta(eta=1.0), order=1,
+        build=_EULER, options=Churn(eta=1.0), order=1,
     ),
     Sampler(
         name="ddim", label="DDIM", aliases=("DDIMScheduler",),
         source="Song et al. 2020, arXiv:2010.02502, eq. 12 and 16 (eta)",
-        build=euler, options=Eta(), order=1,
+        build=_DDIM, options=Churn(), order=1,
+    ),
+    Sampler(
+        name="ddpm", label="DDPM", aliases=("DDPMScheduler",),
+        source="Ho et al. 2020, arXiv:2006.11239, eq. 6 and 7 (fixed small variance)",
+        build=_DDIM, options=Churn(eta=1.0), order=1,
+    ),
+    Sampler(
+        name="euler_cfg_pp", label="Euler CFG++", source=_CFG_PP,
+        build=_EULER, options=Churn(cfg_pp=True), order=1,
+    ),
+    Sampler(
+        name="euler_ancestral_cfg_pp", label="Euler a CFG++",
+        source=f"{_CFG_PP}, with the variance of Song et al. 2020, arXiv:2010.02502, eq. 16",
+        build=_DDIM, options=Churn(eta=1.0, cfg_pp=True), order=1,
+    ),
+    Sampler(
+        name="ddim_cfg_pp", label="DDIM CFG++", aliases=("ddim_cfgpp",), source=_CFG_PP,
+        build=_DDIM, options=Churn(cfg_pp=True), order=1,
     ),
 )

@@ -55,20 +55,33 @@ class Process:
     def split(self, sigma: float, sigma_next: float, eta: float) -> Split:
         """Share a step between a deterministic part and fresh noise; ``eta`` 0 is the ODE.
 
-        VE: the DDIM variance (Song et al. 2020, arXiv:2010.02502, eq. 16) in EDM coordinates,
-        which is k-diffusion's ancestral step. FLOW: the rectified-flow form used by ComfyUI,
-        ``down = sigma' * (1 + (sigma'/sigma - 1) * eta)``. Either way the marginal at
-        ``sigma_next`` is kept: ``alpha' x0`` plus noise of standard deviation ``sigma'``.
+        VE: the DDIM variance, which is k-diffusion's ancestral step. FLOW: the rectified-flow
+        form used by ComfyUI, ``down = sigma' * (1 + (sigma'/sigma - 1) * eta)``. Either way the
+        marginal at ``sigma_next`` is kept: ``alpha' x0`` plus noise of standard deviation
+        ``sigma'``.
         """
-        if eta == 0 or sigma_next == 0:
-            return Split(sigma_next, 1.0, 0.0)
-        if self.name == "VE":
-            std = eta * sigma_next * math.sqrt(1.0 - (sigma_next / sigma) ** 2)
-            std = min(std, sigma_next)
-            return Split(math.sqrt(sigma_next**2 - std**2), 1.0, std)
+        if eta == 0 or sigma_next == 0 or self.name == "VE":
+            return self.ddim_split(sigma, sigma_next, eta)
         down = max(sigma_next * (1.0 + (sigma_next / sigma - 1.0) * eta), 0.0)
         scale = self.alpha(sigma_next) / self.alpha(down)
         return Split(down, scale, math.sqrt(sigma_next**2 - (scale * down) ** 2))
+
+    def ddim_split(self, sigma: float, sigma_next: float, eta: float) -> Split:
+        """The split with the DDIM variance (Song et al. 2020, arXiv:2010.02502, eq. 16).
+
+        With s = sigma / alpha the fresh noise is ``eta sigma' sqrt(1 - (s'/s)^2)`` on either
+        process; eta 1 is DDPM's posterior (Ho et al. 2020, arXiv:2006.11239, eq. 6 and 7), which
+        from a FLOW start (s infinite) keeps nothing of x.
+        """
+        if eta == 0 or sigma_next == 0:
+            return Split(sigma_next, 1.0, 0.0)
+        alpha = self.alpha(sigma_next)
+        ratio = sigma_next * self.alpha(sigma) / (alpha * sigma)
+        std = min(eta * sigma_next * math.sqrt(1.0 - ratio**2), sigma_next)
+        down = math.sqrt(sigma_next**2 - std**2) / alpha  # in s
+        if self.name == "VE":
+            return Split(down, 1.0, std)
+        return Split(down / (1.0 + down), alpha * (1.0 + down), std)
 
     def sigma_at(self, log_snr: float) -> float:
         """The inverse of ``log_snr``."""

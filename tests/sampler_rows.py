@@ -27,9 +27,26 @@ EULER = {
     "euler": Row(1, host=BOTH),
     "euler_ancestral": Row(1, stochastic=True, host=BOTH),
     "ddim": Row(1),
+    # The host's own knows no flow: it takes x to be variance preserving, with sigma / alpha.
+    "ddpm": Row(1, stochastic=True, host=("sd",)),
+    "euler_cfg_pp": Row(1, host=BOTH),
+    "euler_ancestral_cfg_pp": Row(1, stochastic=True, host=BOTH),
+    "ddim_cfg_pp": Row(1),
 }
 RUNGE_KUTTA = {
     "heun": Row(2, lambda n: 2 * n - 1, host=BOTH),
+    # Its weights are consistent and no more: far down the list it is nearly Euler.
+    "heunpp2": Row(1, lambda n: max(3 * n - 3, 1), host=BOTH),
+    "dpm_2": Row(2, lambda n: 2 * n - 1, host=BOTH),
+    "dpm_2_ancestral": Row(2, lambda n: 2 * n - 1, stochastic=True, host=BOTH),
+    "midpoint": Row(2, lambda n: 2 * n - 1),
+    "ralston": Row(2, lambda n: 2 * n - 1),
+    "heun3": Row(3, lambda n: 3 * n - 2),
+    "ssprk3": Row(3, lambda n: 3 * n - 2),
+    "rk4": Row(4, lambda n: 4 * n - 3),
+    "bogacki_shampine": Row(3, lambda n: 3 * n - 2),
+    # With many more steps its error is that of rounding.
+    "dormand_prince": Row(5, lambda n: 6 * n - 5, counts=(10, 20)),
 }
 ADAMS = {
     # Fixed Adams weights on an uneven grid are only consistent; order 4 needs an even one.
@@ -75,9 +92,22 @@ def quiet(name: str) -> dict[str, float]:
     return with_eta(name, 0.0)
 
 
+def is_guided(name: str) -> bool:
+    """Whether the sampler is CFG++ by default and so asks for the unconditional answer."""
+    return getattr(samplers.get(name).options, "cfg_pp", False)
+
+
+def host_pairs(guided: bool) -> list[tuple[str, str]]:
+    """(sampler, model) wherever the sampler equals the host's function of its name."""
+    return [
+        (name, model) for name, row in ROWS.items() for model in row.host
+        if is_guided(name) == guided
+    ]
+
+
 def answers(name: str, denoise: Callable) -> Callable:
     """The denoiser as the sampler wants it: CFG++ asks for the unconditional answer as well."""
-    if not getattr(samplers.get(name).options, "cfg_pp", False):
+    if not is_guided(name):
         return denoise
 
     def both(x, sigma):

@@ -1,48 +1,14 @@
 """Our numbers beside the host's own functions, in one process, wherever the host is right."""
 
-import inspect
-from types import SimpleNamespace
-
 import pytest
 import torch
-from sampler_rows import ROWS
-from stride import samplers, schedules
+from host_models import Denoiser, compare, models
+from sampler_rows import host_pairs
+from stride import schedules
 
 pytestmark = pytest.mark.host
 
 STEPS = (1, 2, 4, 7, 20, 50, 200)
-
-
-def discrete(comfy, zsnr=False):
-    return comfy.model_sampling.ModelSamplingDiscrete(zsnr=zsnr)
-
-
-def flow(comfy, shift=3.0):
-    parts = (comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST)
-    sampling = type("Flow", parts, {})()  # as the host puts them together
-    sampling.set_parameters(shift=shift)
-    return sampling
-
-
-def spec_of(sampling, process):
-    """Our facts of a model, asked of the host's model sampling as the nodes ask for them."""
-    return schedules.ModelSpec(
-        process,
-        sampling.sigmas.double().numpy(),
-        timestep=lambda sigma: float(sampling.timestep(torch.tensor(sigma))),
-        sigma=lambda times: sampling.sigma(torch.as_tensor(times)).double().numpy(),
-    )
-
-
-def models(comfy):
-    """Pairs of the host's model sampling and our facts of the same model."""
-    made = {
-        "sd": (discrete(comfy), samplers.VE),
-        "zsnr": (discrete(comfy, True), samplers.VE),
-        "flow": (flow(comfy), samplers.FLOW),
-        "flow_unshifted": (flow(comfy, 1.0), samplers.FLOW),
-    }
-    return {name: (model, spec_of(model, process)) for name, (model, process) in made.items()}
 
 
 @pytest.mark.parametrize("model", ["sd", "zsnr", "flow", "flow_unshifted"])
@@ -63,46 +29,9 @@ def test_schedule_equals_the_hosts(comfy, name, model):
     assert len(compared) >= 3, f"the host honours the contract only at {compared}"
 
 
-class Denoiser:
-    """A smooth nonlinear D(x, sigma) that says what the host's functions ask a model for."""
-
-    def __init__(self, sampling):
-        self.inner_model = SimpleNamespace(
-            inner_model=SimpleNamespace(model_sampling=sampling),
-            model_patcher=SimpleNamespace(get_model_object=lambda name: sampling),
-        )
-        self.calls = 0
-
-    def __call__(self, x, sigma, **extra_args):
-        self.calls += 1
-        sigma = sigma.reshape(-1, 1, 1, 1)
-        return torch.tanh(x / (1 + sigma)) + 0.1 * torch.sin(3 * x / (1 + sigma))
-
-
-PAIRS = [(name, model) for name, row in ROWS.items() for model in row.host]
-
-
 @pytest.mark.parametrize("schedule", ["karras", "simple", "sgm_uniform"])
 @pytest.mark.parametrize("steps", [1, 2, 8, 30])
-@pytest.mark.parametrize("name, model", PAIRS)
+@pytest.mark.parametrize("name, model", host_pairs(guided=False))
 def test_sampler_equals_the_hosts(comfy, name, model, steps, schedule):
     sampling, spec = models(comfy)[model]
-    # In double precision, so that only a difference of the formulas can show.
-    sigmas = schedules.get(schedule).sigmas(spec, steps).double()
-    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1)).double() * sigmas[0]
-    function = getattr(comfy.k_diffusion, f"sample_{name}")
-    options, rounding = {}, 1e-9
-    if "noise_sampler" in inspect.signature(function).parameters:
-        # One Brownian path for both; it is float32, and continuous in sigma's last bits.
-        path, rounding = samplers.PathNoise(3, range(2)), 1e-4
-        options["noise_sampler"] = lambda sigma, sigma_next: path(
-            x, samplers.Draw(1.0, float(sigma), float(sigma_next))
-        )
-    their_model, our_model = Denoiser(sampling), Denoiser(sampling)
-    theirs = function(their_model, x.clone(), sigmas, disable=True, **options)
-    plan = lambda s, process: samplers.get(name).plan(s, process)  # noqa: E731
-    ours = samplers.run(
-        plan, our_model, x.clone(), sigmas, spec.process, noise=samplers.PathNoise(3, range(2))
-    ).x
-    assert our_model.calls == their_model.calls
-    torch.testing.assert_close(ours, theirs, rtol=rounding, atol=rounding)
+    compare(comfy, name, spec, steps, schedule, Denoiser(sampling), Denoiser(sampling))

@@ -1,0 +1,77 @@
+"""What tests beside the host share: its models as we see them, and one comparison of a sampler."""
+
+import inspect
+from types import SimpleNamespace
+
+import torch
+from stride import samplers, schedules
+
+
+def discrete(comfy, zsnr=False):
+    return comfy.model_sampling.ModelSamplingDiscrete(zsnr=zsnr)
+
+
+def flow(comfy, shift=3.0):
+    parts = (comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST)
+    sampling = type("Flow", parts, {})()  # as the host puts them together
+    sampling.set_parameters(shift=shift)
+    return sampling
+
+
+def spec_of(sampling, process):
+    """Our facts of a model, asked of the host's model sampling as the nodes ask for them."""
+    return schedules.ModelSpec(
+        process,
+        sampling.sigmas.double().numpy(),
+        timestep=lambda sigma: float(sampling.timestep(torch.tensor(sigma))),
+        sigma=lambda times: sampling.sigma(torch.as_tensor(times)).double().numpy(),
+    )
+
+
+def models(comfy):
+    """Pairs of the host's model sampling and our facts of the same model."""
+    made = {
+        "sd": (discrete(comfy), samplers.VE),
+        "zsnr": (discrete(comfy, True), samplers.VE),
+        "flow": (flow(comfy), samplers.FLOW),
+        "flow_unshifted": (flow(comfy, 1.0), samplers.FLOW),
+    }
+    return {name: (model, spec_of(model, process)) for name, (model, process) in made.items()}
+
+
+class Denoiser:
+    """A smooth nonlinear D(x, sigma) that says what the host's functions ask a model for."""
+
+    def __init__(self, sampling):
+        self.inner_model = SimpleNamespace(
+            inner_model=SimpleNamespace(model_sampling=sampling),
+            model_patcher=SimpleNamespace(get_model_object=lambda name: sampling),
+        )
+        self.calls = 0
+
+    def __call__(self, x, sigma, **extra_args):
+        self.calls += 1
+        sigma = sigma.reshape(-1, 1, 1, 1)
+        return torch.tanh(x / (1 + sigma)) + 0.1 * torch.sin(3 * x / (1 + sigma))
+
+
+def compare(comfy, name, spec, steps, schedule, their_model, our_model):
+    """Run the host's function and our table on the same noise; all must agree to rounding."""
+    # In double precision, so that only a difference of the formulas can show.
+    sigmas = schedules.get(schedule).sigmas(spec, steps).double()
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1)).double() * sigmas[0]
+    function = getattr(comfy.k_diffusion, f"sample_{name}")
+    options, rounding = {}, 1e-9
+    if "noise_sampler" in inspect.signature(function).parameters:
+        # One Brownian path for both; it is float32, and continuous in sigma's last bits.
+        path, rounding = samplers.PathNoise(3, range(2)), 1e-4
+        options["noise_sampler"] = lambda sigma, sigma_next: path(
+            x, samplers.Draw(1.0, float(sigma), float(sigma_next))
+        )
+    theirs = function(their_model, x.clone(), sigmas, disable=True, **options)
+    plan = lambda s, process: samplers.get(name).plan(s, process)  # noqa: E731
+    ours = samplers.run(
+        plan, our_model, x.clone(), sigmas, spec.process, noise=samplers.PathNoise(3, range(2))
+    ).x
+    assert our_model.calls == their_model.calls
+    torch.testing.assert_close(ours, theirs, rtol=rounding, atol=rounding)
