@@ -26,7 +26,8 @@ class StrideSampler(io.ComfyNode):
             outputs=[
                 io.Sampler.Output(tooltip="The sampler."),
                 host.options.OptionsType.Output(
-                    "options", tooltip="Its options, for a KSampler (Stride) with that sampler."
+                    "options", display_name="options",
+                    tooltip="Its options, for a KSampler (Stride) with that sampler."
                 ),
             ],
         )
