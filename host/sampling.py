@@ -85,7 +85,9 @@ def ksample(
     started = time.perf_counter()
     if problem := problem_with(sampler, schedule):
         raise ValueError(problem)
-    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
+    # Newer hosts tell in the latent what an empty one has to be rescaled by.
+    ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
+    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
     # The host plans one step more for these and drops the last but one, ours do so too: the same
     # sigmas give the same picture when one node is swapped for the other.
     ours = plain(sampler) in samplers.REGISTRY
@@ -133,7 +135,8 @@ def ksample(
 def _initial_noise(samples: torch.Tensor, seed: int, latent: dict, add_noise: bool) -> Any:
     """The host's own initial noise, drawn without moving the global generator."""
     if not add_noise:
-        return torch.zeros(samples.size(), dtype=samples.dtype, device="cpu")
+        empty = getattr(comfy.sample, "prepare_empty_noise", None)  # knows nested latents
+        return empty(samples) if empty else torch.zeros_like(samples, device="cpu")
     with torch.random.fork_rng(devices=[]):
         return comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
 
@@ -154,6 +157,15 @@ def _resumable(
             f"new start: the latent stopped at sigma {stopped.carry.sigmas[-1]:.6g}, "
             f"this run begins at {float(sigmas[0]):.6g}"
         )
-    if not torch.equal(latent["samples"], stopped.latent):
+    if not _equal(latent["samples"], stopped.latent):
         return None, "new start: the latent was changed between the two nodes"
     return stopped, None
+
+
+def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two latents hold the same bits; newer hosts nest several tensors in one."""
+    if a is b:
+        return True
+    if a.is_nested != b.is_nested:
+        return False
+    return all(map(torch.equal, a.unbind(), b.unbind())) if a.is_nested else torch.equal(a, b)
