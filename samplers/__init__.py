@@ -24,6 +24,7 @@ from . import (
     restart,
     runge_kutta,
     stochastic,
+    unipc,
 )
 from .entry import Sampler
 from .noise import KeyedNoise, PathNoise
@@ -33,8 +34,8 @@ from .stepper import StepOutput, Stepper
 from .table import Draw, Row, Table, check_sigmas
 
 FAMILIES = (
-    euler, exponential_multistep, stochastic, exponential_single, runge_kutta, adams, consistency,
-    restart, dpm_fast, adaptive,
+    euler, exponential_multistep, unipc, stochastic, exponential_single, runge_kutta, adams,
+    consistency, restart, dpm_fast, adaptive,
 )
 REGISTRY: Registry[Sampler] = Registry(
     "sampler", Sampler,

@@ -42,15 +42,27 @@ def differences(nodes: Sequence[float]) -> Iterator[tuple[list[float], list[floa
         powers = [low - node * high for low, high in zip([0.0, *powers], [*powers, 0.0])]
 
 
+def moments(n: int, z: float) -> list[float]:
+    """The integrals over 0 <= s <= 1 of exp(z (1 - s)) s**k, k! phi_{k+1}(z), for k below n."""
+    return [math.factorial(k) * phi(k + 1, z) for k in range(n)]
+
+
+def apply(functional: Sequence[float], nodes: Sequence[float]) -> list[float]:
+    """Weights w with sum_j w_j f(s_j) = L(P), for P the polynomial through f at ``nodes``.
+
+    functional: what the linear L makes of 1, s, s**2, ...; u**k evaluates P at u.
+    """
+    out = [0.0] * len(nodes)
+    for parts, powers in differences(nodes):
+        value = sum(c * m for c, m in zip(powers, functional))
+        out = [w + value * p for w, p in zip(out, [*parts, *[0.0] * len(out)])]
+    return out
+
+
 def weights(nodes: Sequence[float], z: float) -> list[float]:
     """Weights w with sum_j w_j f(s_j) = integral over 0 <= s <= 1 of exp(z (1 - s)) P(s) ds.
 
-    P is the polynomial through f at ``nodes``, which are in units of the step: 0 where it starts,
-    1 where it ends, history below 0. They sum to phi_1(z). Moments: s**k gives k! phi_{k+1}(z).
+    The nodes are in units of the step: 0 where it starts, 1 where it ends, history below 0.
+    The weights sum to phi_1(z).
     """
-    moments = [math.factorial(k) * phi(k + 1, z) for k in range(len(nodes))]
-    out = [0.0] * len(nodes)
-    for parts, powers in differences(nodes):
-        integral = sum(c * m for c, m in zip(powers, moments))
-        out = [w + integral * p for w, p in zip(out, [*parts, *[0.0] * len(out)])]
-    return out
+    return apply(moments(len(nodes), z), nodes)

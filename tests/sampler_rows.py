@@ -66,6 +66,18 @@ ADAMS = {
 EXPONENTIAL_MULTISTEP = {
     # The host's own knows no flow: it takes alpha to be 1.
     "dpmpp_2m": Row(2, host=("sd",)),
+    "res_multistep": Row(2, host=("sd",)),
+    "res_multistep_ancestral": Row(2, stochastic=True, host=("sd",)),
+    "dpmpp_2m_cfg_pp": Row(2),
+    "res_multistep_cfg_pp": Row(2),
+    "res_multistep_ancestral_cfg_pp": Row(2, stochastic=True),
+    # Third order once running: the first step is an Euler step, of local order 2.
+    "dpmpp_3m": Row(2),
+    "dpm_solver": Row(2),
+    # Its first step is corrected, which leaves local order 3.
+    "uni_pc": Row(3, counts=(320, 640)),
+    "uni_pc_bh2": Row(3, counts=(320, 640)),
+    "dc_solver": Row(3, counts=(320, 640)),
 }
 EXPONENTIAL_SINGLE = {
 }
