@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ..registry import Entry, Options, choice, option
@@ -60,9 +60,17 @@ class Sampler(Entry):
 
     def plan(self, sigmas: tuple[float, ...], process: Process, **options: Any) -> Table:
         """The checked coefficients of a run over ``sigmas``; raises ValueError on bad input."""
-        chosen = self.configure(**options)
-        values = check_sigmas(sigmas, process)
-        rows = self.build(values, process, chosen)
-        if getattr(chosen, "cfg_pp", False):
-            rows = cfg_pp(rows, process)
-        return Table(values, process, tuple(rows), getattr(chosen, "s_noise", 1.0))
+        return _table(
+            self.build, check_sigmas(sigmas, process), process, self.configure(**options)
+        )
+
+
+@lru_cache(maxsize=64)  # batches, previews and repeated runs ask for the same one
+def _table(
+    build: Callable[..., Iterable[Row]], sigmas: tuple[float, ...], process: Process,
+    options: Options,
+) -> Table:
+    rows = build(sigmas, process, options)
+    if getattr(options, "cfg_pp", False):
+        rows = cfg_pp(rows, process)
+    return Table(sigmas, process, tuple(rows), getattr(options, "s_noise", 1.0))

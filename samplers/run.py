@@ -157,6 +157,8 @@ class Machine:
 def _combine(row: Row, memory: dict[Ref, torch.Tensor]) -> torch.Tensor:
     """The row's linear combination, in a fresh tensor (hosts keep the ones they were shown)."""
     (first, weight), *rest = [(memory[ref], w) for ref, w in row.terms if w != 0]
+    if len(rest) == 1 and abs(weight + rest[0][1] - 1.0) < 1e-12:
+        return torch.lerp(first, *rest[0])  # the common case, in one pass over memory
     out = first * weight
     for tensor, weight in rest:
         out.add_(tensor, alpha=weight)
