@@ -46,6 +46,10 @@ class KeyedNoise:
         self.seed = int(seed) & _WORD
         self.images = [int(i) for i in images]
 
+    def of(self, k: int) -> KeyedNoise:
+        """The noise of image k of the batch alone."""
+        return KeyedNoise(self.seed, [self.images[k]])
+
     def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
         """Noise shaped, placed and typed like ``like`` [images, ...] for ``draw``'s interval.
 
@@ -72,10 +76,11 @@ class KeyedNoise:
 class PathNoise:
     """Increments of one Brownian path in log2(sigma): the same path at every step count.
 
-    The path W is a dyadic tree of Brownian bridges over 2**-32 <= sigma <= 2**32 (Levy's
-    construction), linear below 2**-10 octaves. Where a run asks for it does not change it: the
-    increments over two halves of an interval sum to that of the whole. A walk down in sigma keeps
-    the nodes that its next query shares, so a step costs about ten draws of normals.
+    The path W over 2**-32 <= sigma <= 2**32 is Levy's dyadic construction, written as a sum of
+    tents: one normal for each dyadic interval that holds the query, times the tent's height there.
+    It is linear below 2**-10 octaves. Where a run asks for it does not change it: the increments
+    over two halves of an interval sum to that of the whole. The normals of the intervals around
+    the last query are kept, so a walk down in sigma costs about ten draws of normals a step.
     Intervals that go up, and repeated ones, are independent draws.
     """
 
@@ -83,16 +88,19 @@ class PathNoise:
 
     def __init__(self, seed: int, images: Sequence[int]) -> None:
         self.independent = KeyedNoise(seed, images)
-        # Nested intervals around the last query: (level, position, W at the left and right end).
-        self._nest: list[tuple[int, int, torch.Tensor, torch.Tensor]] = []
+        self._nodes: dict[int, tuple[int, torch.Tensor]] = {}  # by level: place, its normals
         self._known: dict[float, torch.Tensor] = {}
+
+    def of(self, k: int) -> PathNoise:
+        """The noise of image k of the batch alone."""
+        return PathNoise(self.independent.seed, [self.independent.images[k]])
 
     def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
         """Unit noise like ``like`` [images, ...]: W's increment over the standard deviation."""
         if not draw.start > draw.end > 0 or draw.index:
             return self.independent(like, draw)
         std = math.sqrt(self.variance(draw.start, draw.end))
-        if std == 0:  # two levels that float64 cannot tell apart in log2
+        if std == 0:  # two levels that float64 cannot tell apart in log2, or beyond the tree
             return self.independent(like, draw)
         step = self.increment(like, draw.start, draw.end).mul_(1.0 / std)
         return step.to(device=like.device, dtype=like.dtype)
@@ -124,28 +132,26 @@ class PathNoise:
         return leaf, min(max(place - leaf, 0.0), 1.0)
 
     def _at(self, shape: Sequence[int], sigma: float) -> torch.Tensor:
+        """W(sigma): the straight line to the root's end, plus one tent a level."""
         leaf, fraction = self._leaf(sigma)
-        nest = self._nest
-        if nest and nest[0][2].shape != shape:
-            nest.clear()
-        while nest and leaf >> (self.DEPTH - nest[-1][0]) != nest[-1][1]:
-            nest.pop()
-        if not nest:
-            zero = torch.zeros(tuple(shape))
-            whole = self._normals(shape, 0, 1).mul_(math.sqrt(2 * self.HALF))
-            nest.append((0, 0, zero, whole))
-        while nest[-1][0] < self.DEPTH:
-            level, place, left, right = nest[-1]
-            middle = self._normals(shape, level + 1, place)
-            middle.mul_(math.sqrt(2 * self.HALF / 2 ** (level + 2))).add_(left, alpha=0.5)
-            middle.add_(right, alpha=0.5)
-            upper = leaf >> (self.DEPTH - level - 1) & 1
-            ends = (middle, right) if upper else (left, middle)
-            nest.append((level + 1, 2 * place + upper, *ends))
-        return torch.lerp(nest[-1][2], nest[-1][3], fraction)
+        place = leaf + fraction
+        whole = math.sqrt(2 * self.HALF)
+        out = self._normals(shape, 0, 1) * (whole * place / 2**self.DEPTH)
+        for level in range(self.DEPTH):
+            size = 2 ** (self.DEPTH - level)
+            inside = place - leaf // size * size
+            height = min(inside, size - inside) / size * math.sqrt(2.0**-level)
+            if height:
+                out.add_(self._normals(shape, level + 1, leaf // size), alpha=whole * height)
+        return out
 
     def _normals(self, shape: Sequence[int], level: int, place: int) -> torch.Tensor:
-        return self.independent.normals(shape, (0, _NODE | level, place, 0))
+        """The normals of one dyadic interval (level 0: of the root's end)."""
+        there = self._nodes.get(level)
+        if there is None or there[0] != place or there[1].shape != shape:
+            normals = self.independent.normals(shape, (0, _NODE | level, place, 0))
+            there = self._nodes[level] = (place, normals)
+        return there[1]
 
 
 def source(kind: str, seed: int, images: Sequence[int]) -> KeyedNoise | PathNoise:
