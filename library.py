@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from . import samplers, schedules
 from .samplers import FLOW, VE, Process, Stepper
+from .samplers.streams import source
 from .schedules import ModelSpec
 
 
@@ -47,9 +49,11 @@ def stepper(
     The other arguments are those of ``sample``.
     """
     levels, process, spec = plan(schedule, steps, model, sigmas, process, schedule_options)
-    table = samplers.get(sampler).plan(levels, process, **options)
+    entry = samplers.get(sampler)
+    table, chosen = entry.plan(levels, process, **options), entry.configure(**options)
     fits = "flow" if process is FLOW else "eps"
-    return Stepper(table, spec, prediction or fits, seed=seed)
+    noise = partial(source, chosen, seed, brownian=entry.brownian)
+    return Stepper(table, spec, prediction or fits, noise=noise)
 
 
 def plan(

@@ -13,7 +13,7 @@ import torch
 
 from .. import samplers
 from ..samplers import Carry, Draw, Sampler
-from ..samplers.noise import source
+from ..samplers.streams import Stream, source
 from .model import process_of
 
 
@@ -97,12 +97,13 @@ class HostRun:
         return carry.x
 
     def _noise(self, chosen: Any, x: torch.Tensor, sigmas: torch.Tensor, seed: int) -> Any:
-        kind = getattr(chosen, "noise", "independent")
-        if kind == "host":
-            brownian = getattr(self.sampler.options, "noise", "") == "path"
-            return HostNoise(x, sigmas, seed, brownian, self.on_device)
+        kind, brownian = getattr(chosen, "noise", "independent"), self.sampler.brownian
         images = self.images or range(x.shape[0])
-        return source(kind, seed, images)
+        if kind == "host":
+            return HostNoise(x, sigmas, seed, brownian, self.on_device)
+        if kind == "a1111" and brownian:  # one tree for each image
+            return HostNoise(x, sigmas, [seed + image for image in images], True, False)
+        return source(chosen, seed, images, brownian)
 
 
 def _plain(model: Any, extra: dict[str, Any]) -> Callable[..., Any]:
@@ -130,16 +131,19 @@ def _guided(model: Any, extra: dict[str, Any]) -> Callable[..., Any]:
     return lambda x, sigma: (plain(x, sigma), seen.pop())
 
 
-class HostNoise:
+class HostNoise(Stream):
     """The host's own stream of fresh noise, for pictures that were made with it.
 
     One generator, or one Brownian tree, for the whole batch: drawn in order, so it depends on
-    batch size and on where a run is cut, as the host's does.
+    batch size and on where a run is cut, as the host's does. A list of seeds makes one tree for
+    each image.
     """
 
     def __init__(
-        self, x: torch.Tensor, sigmas: torch.Tensor, seed: int, brownian: bool, on_device: bool
+        self, x: torch.Tensor, sigmas: torch.Tensor, seed: int | list[int], brownian: bool,
+        on_device: bool,
     ) -> None:
+        super().__init__()
         functions = comfy.k_diffusion.sampling  # looked up now: other packs reload this module
         if brownian:
             low, high = sigmas[sigmas > 0].min(), sigmas.max()
@@ -148,14 +152,9 @@ class HostNoise:
             )
         else:
             self.stream = functions.default_noise_sampler(x, seed=seed)
-        self.last: dict[tuple, torch.Tensor] = {}
 
-    def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
-        name = draw[1:]
-        if name not in self.last:
-            levels = (like.new_tensor(draw.start), like.new_tensor(draw.end))
-            self.last = dict([*self.last.items()][-3:]) | {name: self.stream(*levels)}
-        return self.last[name]
+    def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        return self.stream(like.new_tensor(draw.start), like.new_tensor(draw.end))
 
 
 @dataclass

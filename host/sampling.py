@@ -12,6 +12,7 @@ import latent_preview
 import torch
 
 from .. import samplers, schedules
+from ..samplers.streams import GENERATORS, A1111Noise
 from .model import spec_of
 from .names import plain, problem_with
 from .run import HostRun, Stopped, TheirRun
@@ -108,7 +109,9 @@ def ksample(
         return {**latent, "samples": samples}, {**report, "model_calls": 0, "seconds": 0.0}
 
     run: dict[str, Any] = {}
+    stream = ""
     if ours:
+        stream = getattr(samplers.get(name).configure(**(options or {})), "noise", "")
         indices = latent.get("batch_index")
         run = {"images": None if indices is None else list(indices), "ahead": ahead, "keep": True}
         run["resume"], note = (None, None) if add_noise else _resumable(
@@ -118,7 +121,7 @@ def ksample(
             report["note"] = note
     chosen = sampler_object(sampler, options, **run)
     result = comfy.sample.sample_custom(
-        model, _initial_noise(samples, seed, latent, add_noise), cfg, chosen, sigmas,
+        model, _initial_noise(samples, seed, latent, add_noise, stream), cfg, chosen, sigmas,
         positive, negative, samples, noise_mask=latent.get("noise_mask"),
         callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,
@@ -132,11 +135,19 @@ def ksample(
     return out, report
 
 
-def _initial_noise(samples: torch.Tensor, seed: int, latent: dict, add_noise: bool) -> Any:
-    """The host's own initial noise, drawn without moving the global generator."""
+def _initial_noise(
+    samples: torch.Tensor, seed: int, latent: dict, add_noise: bool, stream: str
+) -> Any:
+    """The initial noise: A1111's where its stream was chosen, else the host's own.
+
+    It is drawn without moving the global generator.
+    """
     if not add_noise:
         empty = getattr(comfy.sample, "prepare_empty_noise", None)  # knows nested latents
         return empty(samples) if empty else torch.zeros_like(samples, device="cpu")
+    if stream in GENERATORS:
+        images = latent.get("batch_index") or range(samples.shape[0])
+        return A1111Noise(stream, seed, images).first(samples.shape)
     with torch.random.fork_rng(devices=[]):
         return comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
 

@@ -31,6 +31,7 @@ from .noise import KeyedNoise, PathNoise
 from .process import FLOW, VE, Process
 from .run import Carry, Denoise, NotFinite, OnStep, run
 from .stepper import StepOutput, Stepper
+from .streams import source
 from .table import Draw, Row, Table, check_sigmas
 
 FAMILIES = (
@@ -55,9 +56,10 @@ def sample(
     options: the sampler's own, see its ``options``. Raises ValueError on bad input.
     """
     sampler = get(name)
+    chosen = sampler.configure(**options)
     return run(
         lambda s, p: sampler.plan(s, p, **options), denoise, x, sigmas, process,
-        noise=KeyedNoise(seed, range(x.shape[0])), on_step=on_step,
+        noise=source(chosen, seed, range(x.shape[0]), sampler.brownian), on_step=on_step,
     ).x
 
 

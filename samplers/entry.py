@@ -30,7 +30,7 @@ class Noisy(Options):
         "independent", NOISES,
         "fresh noise: independent draws, one path at every step count, or another program's stream",
     )
-    ensd: int = option(0, 0, 2**32, "A1111's eta noise seed delta; only for noise a1111")
+    ensd: int = option(0, 0, 2**32, "A1111's eta noise seed delta, for noise a1111 and a1111_nv")
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Sampler(Entry):
     def stochastic(self) -> bool:
         """Whether it adds noise at its default options."""
         return self.plan((1.0, 0.6, 0.4, 0.2, 0.1, 0.0), VE).stochastic
+
+    @property
+    def brownian(self) -> bool:
+        """Whether A1111 and the host draw its noise from a Brownian tree, as we do from a path."""
+        return getattr(self.options, "noise", "") == "path"
 
     def plan(self, sigmas: tuple[float, ...], process: Process, **options: Any) -> Table:
         """The checked coefficients of a run over ``sigmas``; raises ValueError on bad input."""

@@ -152,11 +152,3 @@ class PathNoise:
             normals = self.independent.normals(shape, (0, _NODE | level, place, 0))
             there = self._nodes[level] = (place, normals)
         return there[1]
-
-
-def source(kind: str, seed: int, images: Sequence[int]) -> KeyedNoise | PathNoise:
-    """The source of fresh noise of that kind: "independent" or "path"."""
-    kinds = {"independent": KeyedNoise, "path": PathNoise}
-    if kind not in kinds:
-        raise ValueError(f"noise '{kind}' needs ComfyUI; here there are {', '.join(kinds)}")
-    return kinds[kind](seed, images)

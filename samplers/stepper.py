@@ -14,7 +14,8 @@ The sample is kept as the host keeps it: on VE models ``x = x0 + sigma eps`` wha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -28,6 +29,7 @@ from .table import Table
 
 FLOW_TIME = 1000.0  # the time of a flow model at sigma 1, as in diffusers
 _SYNONYMS = {"epsilon": "eps", "v_prediction": "v", "flow_prediction": "flow"}
+_KEYED = partial(KeyedNoise, 0)
 _PREDICTIONS = {"VE": ("eps", "v", "sample"), "FLOW": ("flow", "sample")}
 
 Output = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
@@ -55,8 +57,8 @@ class Stepper:
 
     table: the sampler's coefficients. model: the clock of a VE model (a flow model's time is
     1000 sigma). prediction: what the network answers: "eps", "v", "sample" (x0) or "flow", or
-    the diffusers name of it. noise: source of fresh noise; without one it is keyed by
-    ``seed`` and the image's place in the batch.
+    the diffusers name of it. noise: makes the source of fresh noise for a batch, given
+    the indices of its images; keyed by seed 0 and the index unless said.
 
     timesteps: the model's time at every call, float32 [calls]; a method of two stages lists both.
     sigmas: the level of the sample at every call and, last, the one where the run ends.
@@ -65,7 +67,7 @@ class Stepper:
 
     def __init__(
         self, table: Table, model: Clock | None = None, prediction: str = "eps", *,
-        seed: int = 0, noise: Noise | None = None,
+        noise: Callable[[Sequence[int]], Noise] = _KEYED,
     ) -> None:
         if not isinstance(table, Table):
             raise ValueError("a sampler that chooses its own steps has no list of timesteps")
@@ -79,7 +81,7 @@ class Stepper:
             )
         if self.process is not FLOW and model is None:
             raise ValueError("a VE model's timesteps need the model (schedules.ModelSpec)")
-        self.seed, self._noise = seed, noise
+        self._noise = noise
         asked = [k for k, row in enumerate(table.rows) if row.calls]
         # Rows before the first call only lift x to a higher level: the sample starts there.
         self._first = asked[0]
@@ -160,7 +162,7 @@ class Stepper:
     # -----------------------------------------------------------------------------------------
 
     def _start(self, x: torch.Tensor) -> Machine:
-        noise = self._noise or KeyedNoise(self.seed, range(x.shape[0]))
+        noise = self._noise(range(x.shape[0]))
         machine = Machine(self.table, 0, lambda *_: x, noise, x, {}, None)
         self._rows = islice(enumerate(self.table.rows), self._first, None)
         self._machine, self._due = machine, next(self._rows)

@@ -1,0 +1,159 @@
+"""Noise that is drawn in order from a stream, and the one place that picks a source of noise.
+
+A1111 webui draws for image i from a generator of its own, seeded with seed + i: first the initial
+noise, then one draw for every time that the sampler adds noise. With an eta noise seed delta
+(ENSD) the generators are made anew after the initial noise, with seed + i + ENSD.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .noise import KeyedNoise, PathNoise
+from .table import Draw
+
+_SEEDS = 1 << 64
+_CELL = 2.0**-32
+_TURN = float(np.float32(2.0 * math.pi))
+
+
+class Stream:
+    """Draws of a stream by name: a name that comes again soon is the same noise, not a new draw.
+
+    Draws come in the order in which a run asks for them, so they depend on where it is cut.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple, torch.Tensor] = {}
+
+    def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """Noise shaped, placed and typed like ``like`` [images, ...]."""
+        name = draw[1:]
+        if name not in self._last:
+            fresh = self.fresh(like, draw).to(device=like.device, dtype=like.dtype)
+            self._last = dict([*self._last.items()][-3:]) | {name: fresh}
+        return self._last[name]
+
+    def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """The stream's next draw."""
+        raise NotImplementedError
+
+
+class CpuGenerator:
+    """torch's generator on the CPU: A1111 with "Random number generator source: CPU"."""
+
+    def __init__(self, seed: int) -> None:
+        self._torch = torch.Generator().manual_seed(seed % _SEEDS)
+
+    def draw(self, shape: Sequence[int]) -> torch.Tensor:
+        """The next float32 normals of that shape."""
+        return torch.randn(tuple(shape), generator=self._torch)
+
+
+class NvGenerator:
+    """The normals of torch on an NVIDIA GPU, on any device: A1111 with source "NV".
+
+    Element i of draw t is Philox4x32-10 at counter (t, 0, i, 0) with the seed as its key; its
+    first two words make one normal by Box and Muller.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._key, self._draws = seed % _SEEDS, 0
+
+    def draw(self, shape: Sequence[int]) -> torch.Tensor:
+        """The next float32 normals of that shape."""
+        counter = np.zeros((4, math.prod(shape)), dtype=np.uint32)
+        counter[0], counter[2] = self._draws, np.arange(counter.shape[1])
+        self._draws += 1
+        first, second = philox_4x32(counter, self._key)[:2]
+        # Words to the middle of their 2**32 cells, so that no logarithm of 0 is taken. A1111 has
+        # the cell's size and 2 pi in float32 and computes with them in float64.
+        u = (first + 0.5) * _CELL
+        v = (second + 0.5) * (_CELL * _TURN)
+        normals = np.sqrt(-2.0 * np.log(u)) * np.sin(v)
+        return torch.from_numpy(normals.astype(np.float32)).view(*shape)
+
+
+def philox_4x32(counter: np.ndarray, key: int) -> np.ndarray:
+    """Ten rounds of Philox4x32 on uint32 counters [4, n] with one 64-bit key, low word first.
+
+    Salmon et al. 2011, doi:10.1145/2063384.2063405, section 3.3.
+    """
+    a, b, c, d = counter.astype(np.uint64)
+    low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
+    for r in range(10):
+        keys = [np.uint64(((key >> s) + r * w) & 0xFFFFFFFF) for s, w in (
+            (0, 0x9E3779B9), (32, 0xBB67AE85)  # the golden ratio and sqrt(3) - 1, times 2**32
+        )]
+        p, q = a * np.uint64(0xD2511F53), c * np.uint64(0xCD9E8D57)
+        a, b, c, d = (q >> shift) ^ b ^ keys[0], q & low, (p >> shift) ^ d ^ keys[1], p & low
+    return np.stack([a, b, c, d]).astype(np.uint32)
+
+
+GENERATORS = {"a1111": CpuGenerator, "a1111_nv": NvGenerator}
+
+
+class A1111Noise(Stream):
+    """A1111's noise for one run. kind: "a1111" or "a1111_nv". images: see ``KeyedNoise``."""
+
+    def __init__(self, kind: str, seed: int, images: Sequence[int], ensd: int = 0) -> None:
+        super().__init__()
+        self.kind, self.seed, self.images, self.ensd = kind, seed, list(images), ensd
+        self._generators: list[CpuGenerator | NvGenerator] = []
+
+    def of(self, k: int) -> A1111Noise:
+        """The noise of image k of the batch alone."""
+        return A1111Noise(self.kind, self.seed, [self.images[k]], self.ensd)
+
+    def first(self, shape: Sequence[int]) -> torch.Tensor:
+        """The initial noise [images, ...], float32 on the CPU; later draws follow it."""
+        self._seeded(0)
+        start = self._draw(shape)
+        if self.ensd:
+            self._seeded(self.ensd)
+        return start
+
+    def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """The next draw; the initial noise is taken as drawn, by us or by the host."""
+        if not self._generators:
+            self.first(like.shape)
+        return self._draw(like.shape)
+
+    def _seeded(self, delta: int) -> None:
+        make = GENERATORS[self.kind]
+        self._generators = [make(self.seed + image + delta) for image in self.images]
+
+    def _draw(self, shape: Sequence[int]) -> torch.Tensor:
+        if shape[0] != len(self.images):
+            raise ValueError(
+                f"noise for {len(self.images)} images was asked to fill a batch of {shape[0]}"
+            )
+        return torch.stack([generator.draw(shape[1:]) for generator in self._generators])
+
+
+def source(
+    options: Any, seed: int, images: Sequence[int], brownian: bool = False
+) -> KeyedNoise | PathNoise | A1111Noise:
+    """The fresh noise that a sampler's ``options`` ask for, independent draws if they do not.
+
+    brownian: whether A1111 and the host draw this sampler's noise from a Brownian tree.
+    """
+    kind = getattr(options, "noise", "independent")
+    if kind in ("independent", "path"):
+        return (PathNoise if kind == "path" else KeyedNoise)(seed, images)
+    if kind not in GENERATORS:
+        raise ValueError(
+            f"noise '{kind}' needs ComfyUI; here there are independent, path, "
+            + ", ".join(GENERATORS)
+        )
+    if brownian:
+        raise ValueError(
+            f"noise '{kind}' of this sampler is a Brownian tree of torchsde in A1111; in ComfyUI "
+            "'a1111' gives it, elsewhere take 'path' or 'independent'"
+        )
+    return A1111Noise(kind, seed, images, options.ensd)
