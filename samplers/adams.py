@@ -5,13 +5,14 @@ formula serves both:
 
     x' = x_k + sum_j w_j e_{k-j},    e_i = (x_i - D_i) / sigma_i,    sum_j w_j = sigma' - sigma_k
 
-Only the weights differ. Every method here starts with fewer answers than it combines later: after
-an Euler step a run is of order 2 at best, whatever the order of its later steps.
+Only the weights differ. A run that starts with an Euler step is of order 2, whatever the order of
+its later steps. So is one with fixed weights: its neighbouring steps become equal only as the
+grid is refined, and on a grid where they never do it is of order 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,17 +21,12 @@ from ..registry import choice, option
 from .entry import Eta, Sampler
 from .process import Process
 from .quadrature import integrate
-from .runge_kutta import Tableau
+from .runge_kutta import CLASSICAL_4, HEUN_EULER, Stage, Tableau
 from .table import Row, split_row
 
 # Adams-Bashforth on a uniform grid, newest first.
 _FIXED = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12),
           (55 / 24, -59 / 24, 37 / 24, -9 / 24))
-_HEUN = Tableau((0.0, 1.0), ((1.0,),), (1 / 2, 1 / 2))
-_RK4 = Tableau(
-    (0.0, 1 / 2, 1 / 2, 1.0), ((1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)),
-    (1 / 6, 1 / 3, 1 / 3, 1 / 6),
-)
 
 Weigh = Callable[[int, float], Sequence[float]]  # (step, sigma it goes to) to w, newest first
 
@@ -61,39 +57,30 @@ class Gamma(Eta):
     gamma: float = option(2.0, 1.0, 4.0, "weight of the newest answer; 1 is Euler, 1.5 is AB2")
 
 
-def _slopes(base: int, weights: Mapping[int, float], levels: Sequence[float]) -> tuple[dict, dict]:
-    """Weights of x_j and D_j in ``x_base + sum_j w_j (x_j - D_j) / levels_j``."""
-    d = {j: -w / levels[j] for j, w in weights.items() if w}
-    x = {j: -w for j, w in d.items()}
-    x[base] = 1.0 + x.get(base, 0.0)
-    return {j: w for j, w in x.items() if w}, d
-
-
 def _multistep(
     sigmas: tuple[float, ...], process: Process, eta: float, weigh: Weigh,
     start: tuple[Tableau, ...] = (),
 ) -> Iterator[Row]:
     """Rows of any method of this file; the first steps may be Runge-Kutta steps, ``start``."""
-    levels: list[float] = []  # of every row
-    heads: list[int] = []  # the row that each step starts with
+    k, heads = 0, []  # the row to come, the row that each step began with
     for step, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         split = process.split(sigma, sigma_next, eta)
-        base = len(levels)
-        heads.append(base)
+        heads.append(k)
         if step < len(start) and split.down > 0:
-            h, way = split.down - sigma, start[step]
-            stages = [
-                (sigma + c * h, {base + j: h * w for j, w in enumerate(stage)})
-                for c, stage in zip(way.c, (*way.a, way.b))
-            ]
+            stages = list(start[step].stages(k, sigma, split.down))
         else:
-            stages = [(sigma, dict(zip(reversed(heads), weigh(step, split.down))))]
-        levels += [level for level, _ in stages]
-        for (level, weights), (level_next, _) in zip(stages, stages[1:]):
-            yield Row(step, level, level_next, *_slopes(base, weights, levels))
-        level, weights = stages[-1]
-        x, d = _slopes(base, weights, levels)
-        yield split_row(step, level, sigma_next, split, x, d, start=sigma)
+            past = zip(reversed(heads), sigmas[step::-1], weigh(step, split.down))
+            d = {j: -w / level for j, level, w in past if w}
+            x = {j: -w for j, w in d.items()}
+            x[k] = 1.0 + x.get(k, 0.0)
+            if x[k] == 0:  # to sigma 0
+                del x[k]
+            stages = [Stage(sigma, split.down, x, d)]
+        for stage in stages[:-1]:
+            yield Row(step, *stage)
+        last = stages[-1]
+        yield split_row(step, last.sigma, sigma_next, split, last.x, last.d, start=sigma)
+        k += len(stages)
 
 
 def _fixed(sigmas: tuple[float, ...], order: int) -> Weigh:
@@ -113,7 +100,7 @@ def ipndm(sigmas: tuple[float, ...], process: Process, options: Order) -> Iterat
 
 def plms(sigmas: tuple[float, ...], process: Process, options: Eta) -> Iterator[Row]:
     """Pseudo linear multistep: the improved Euler method once, then iPNDM of orders 2, 3, 4."""
-    return _multistep(sigmas, process, options.eta, _fixed(sigmas, 4), (_HEUN,))
+    return _multistep(sigmas, process, options.eta, _fixed(sigmas, 4), (HEUN_EULER,))
 
 
 def pndm(sigmas: tuple[float, ...], process: Process, options: Eta) -> Iterator[Row]:
@@ -123,7 +110,7 @@ def pndm(sigmas: tuple[float, ...], process: Process, options: Eta) -> Iterator[
     FLOW sigma is the time), so a step is halved in sigma, where its weights 1/6, 1/3, 1/3, 1/6
     make the classical Runge-Kutta method of order 4.
     """
-    return _multistep(sigmas, process, options.eta, _fixed(sigmas, 4), (_RK4,) * 3)
+    return _multistep(sigmas, process, options.eta, _fixed(sigmas, 4), (CLASSICAL_4,) * 3)
 
 
 def adams(sigmas: tuple[float, ...], process: Process, options: Adams) -> Iterator[Row]:
@@ -138,16 +125,15 @@ def adams(sigmas: tuple[float, ...], process: Process, options: Adams) -> Iterat
 
 
 def vp_time(sigma: np.ndarray) -> np.ndarray:
-    """Time t of the linear VP process that has ``sigma``, from 0 at sigma 0 to 1 at sigma 80.
+    """Time of the linear VP process that has ``sigma``: ``log(1 + sigma^2) = b t^2 / 2 + c t``.
 
-    ``log(1 + sigma^2) = b t^2 / 2 + b_min t`` with sigma 0.002 at t = 0.001, the constants of
-    Karras et al. (2022, table 1 "VP" and section C) that DEIS codes use for every model.
+    Karras et al. 2022, table 1 (VP). b and c are such that sigma is 0.002 at t = 0.001 and 80 at
+    t = 1, which DEIS codes take for every model.
     """
     low, high = np.log1p(0.002**2), np.log1p(80.0**2)
     b = 2.0 * (high - low / 1e-3) / (1.0 - 1e-3)
-    b_min = high - 0.5 * b
-    square = np.log1p(sigma**2)
-    return 2.0 * square / (np.sqrt(b_min**2 + 2.0 * b * square) + b_min)
+    c = high - 0.5 * b  # slightly negative
+    return (np.sqrt(c**2 + 2.0 * b * np.log1p(sigma**2)) - c) / b
 
 
 _VARIABLES = {"time": vp_time, "log_sigma": np.log, "sigma": np.asarray}
@@ -156,8 +142,8 @@ _VARIABLES = {"time": vp_time, "log_sigma": np.log, "sigma": np.asarray}
 def deis(sigmas: tuple[float, ...], process: Process, options: Deis) -> Iterator[Row]:
     """DEIS: the polynomial through the last slopes is in t(sigma), its integral in sigma.
 
-    ``w_j = int L_j(t(sigma)) dsigma``, integrated over log sigma, in which it is smooth. Euler to
-    sigma 0, where the time has a kink.
+    ``w_j = int L_j(t(sigma)) dsigma``, integrated over log sigma, in which both are smooth. Euler
+    to sigma 0, as the other methods do.
     """
     variable = _VARIABLES[options.variable]
 
@@ -194,7 +180,7 @@ SAMPLERS = (
     Sampler(
         name="ipndm", label="iPNDM", aliases=("IPNDMScheduler",),
         source="Zhang and Chen 2022, arXiv:2204.13902, eq. 29 (improved PNDM)",
-        build=ipndm, options=Order(), order=1,
+        build=ipndm, options=Order(), order=2,
     ),
     Sampler(
         name="ipndm_v", label="iPNDM, variable step",
@@ -218,12 +204,12 @@ SAMPLERS = (
     Sampler(
         name="plms", label="PLMS",
         source="Liu et al. 2022, arXiv:2202.09778 (S-PNDM's start, F-PNDM's weights)",
-        build=plms, options=Eta(), order=1,
+        build=plms, options=Eta(), order=2,
     ),
     Sampler(
         name="pndm", label="PNDM", aliases=("PNDMScheduler",),
         source="Liu et al. 2022, arXiv:2202.09778 (F-PNDM)",
-        build=pndm, options=Eta(), order=1,
+        build=pndm, options=Eta(), order=2,
     ),
     Sampler(
         name="gradient_estimation", label="Gradient estimation",

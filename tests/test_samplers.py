@@ -88,36 +88,6 @@ def test_order_of_convergence(name, problem, process):
     assert math.log2(coarse / fine) > row.order - 0.15
 
 
-@pytest.mark.parametrize("order", [1, 2, 3, 4])
-@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
-def test_ipndm_has_its_order_on_an_even_grid(order, process):
-    """Adams-Bashforth of order k on even sigmas; its Euler start caps the run at order 2."""
-    top, bottom = 2.0 if process is VE else 0.8, 0.4
-    x = start(top)
-    exact = gaussian_flow(x, top, bottom, process)
-    found = []
-    for n in (80, 160):
-        sigmas = torch.linspace(top, bottom, n + 1, dtype=torch.float64).tolist()
-        out = samplers.sample("ipndm", gaussian(process), x, sigmas, process, order=order)
-        found.append(float((out - exact).abs().max()))
-    assert math.log2(found[0] / found[1]) > min(order, 2) - 0.25
-
-
-def test_ipndm_weights_are_adams_bashforth():
-    """With exact history the one step of order k integrates polynomials of degree k - 1."""
-    sigmas = tuple(float(s) for s in (6, 5, 4, 3, 2))
-    for order in (1, 2, 3, 4):
-        row = table_of("ipndm", order=order)(sigmas, VE).rows[-1]
-        for degree in range(order):
-            # eps(sigma) = sigma ** degree: D = x - sigma * eps, with any x_j consistent with it
-            def x_of(s, degree=degree):
-                return s ** (degree + 1) / (degree + 1)
-
-            got = sum(w * x_of(sigmas[j]) for j, w in row.x.items())
-            got += sum(w * (x_of(sigmas[j]) - sigmas[j] ** (degree + 1)) for j, w in row.d.items())
-            assert got == pytest.approx(x_of(2.0), rel=1e-12)
-
-
 def test_dpmpp_2m_is_exact_to_second_order_in_log_snr():
     """Its weights match the exact integral of a linear D(lambda) as the step shrinks, h^3."""
     defects = []
