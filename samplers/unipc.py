@@ -26,7 +26,10 @@ class UniPC(Deterministic):
     order: int = option(3, 1, 4, "model answers that the predictor combines")
     variant: str = choice("bh1", ("bh1", "bh2"), "B(h) of steps through two answers: h or exp(h)-1")
     corrector: bool = option(True, help="correct each step with the next step's model call")
-    lower_order_final: bool = option(True, help="lower the order towards a final sigma of 0")
+    lower_order_final: str = choice(
+        "zero", ("zero", "always", "never"),
+        "lower the order towards the end of the run: one at sigma 0, any, none",
+    )
 
     def shape(self, n: int, z: float) -> list[float]:
         """The moments with which n answers are weighted; B(h) only matters where n is 2.
@@ -103,10 +106,12 @@ def uni_pc(sigmas: tuple[float, ...], process: Process, options: UniPC) -> Itera
     """UniPC with B(h) in the data form.
 
     A step that log-SNR cannot span (from a FLOW run's sigma 1, or to 0) is first order and is not
-    corrected. The last step has no next call, so nothing corrects it.
+    corrected. The last step has no next call, so nothing corrects it. A list that ends above 0
+    may be the first part of a run, whose order must not drop in the middle, so that it only does
+    where it is asked to.
     """
     steps = len(sigmas) - 1
-    taper = options.lower_order_final and sigmas[-1] == 0
+    taper = options.lower_order_final in ("always", "zero" if sigmas[-1] == 0 else "always")
     clock: list[float] = []
     answers: list[Answer] = []
     leap: Leap | None = None

@@ -114,13 +114,17 @@ def even(n):
 
 
 @pytest.mark.parametrize("name", ["uni_pc", "uni_pc_bh2", "dc_solver"])
-def test_the_order_falls_towards_sigma_0(name):
-    """One, two, three answers, then two and one before a final 0, as lower_order_final asks."""
-    sigmas = (9.0, 5.0, 3.5, 1.2, 0.9, 0.4, 0.0)
-    tables = [samplers.get(name).plan(sigmas, VE, lower_order_final=flag, corrector=False)
-              for flag in (True, False)]
-    counts = [[len(row.d) for row in table.rows] for table in tables]
-    assert counts == [[1, 2, 3, 3, 2, 1], [1, 2, 3, 3, 3, 1]]
+@pytest.mark.parametrize(
+    "end, flag, counts",
+    [(0.0, "zero", [1, 2, 3, 3, 2, 1]), (0.0, "always", [1, 2, 3, 3, 2, 1]),
+     (0.0, "never", [1, 2, 3, 3, 3, 1]), (0.1, "zero", [1, 2, 3, 3, 3, 3]),
+     (0.1, "always", [1, 2, 3, 3, 2, 1]), (0.1, "never", [1, 2, 3, 3, 3, 3])],
+)
+def test_the_order_falls_towards_the_end(name, end, flag, counts):
+    """One, two, three answers, then two and one where lower_order_final asks for it."""
+    sigmas = (9.0, 5.0, 3.5, 1.2, 0.9, 0.4, end)
+    table = samplers.get(name).plan(sigmas, VE, lower_order_final=flag, corrector=False)
+    assert [len(row.d) for row in table.rows] == counts
 
 
 @pytest.mark.parametrize("name", ["uni_pc", "uni_pc_bh2", "dc_solver"])
