@@ -1,0 +1,78 @@
+"""Whole runs recorded from A1111 webui 1.10.1 in float64, on a denoiser given by a formula.
+
+Random draws are replaced on both sides by a fixed sequence, so stochastic samplers are compared
+as well. ``golden/a1111_runs.json`` has the sigmas or timesteps of each run, and of its result the
+sums and the first values.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers_driver import Draws, denoise, start
+from stride import samplers
+from stride.samplers import VE
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "a1111_runs.json").read_text())["runs"]
+
+# Samplers that are not there yet.
+LATER = {"DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "DPM fast",
+         "DPM adaptive", "Restart", "LCM"}
+# Options of A1111 that differ from our defaults.
+OPTIONS = {
+    "LMS": {"ending": "multistep"},
+}
+
+
+def label(run):
+    given = [f"{k}={v}" for k, v in run.get("overrides", {}).items()]
+    return "-".join([run["sampler"], run.get("scheduler", ""), str(run["steps"]), *given])
+
+
+def level(t):
+    """SD1.5's sigma at a fractional timestep: log alpha_bar (float32) is linear in between."""
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    logs = np.log(np.cumprod(1 - betas).astype(np.float32).astype(np.float64))
+    bar = math.exp(np.interp(t, np.arange(1000), logs))
+    return math.sqrt((1 - bar) / bar)
+
+
+def with_unconditional(x, sigma):
+    """(D, U): DDIM CFG++'s guided answer and its unconditional one."""
+    s = float(sigma[0])
+    r = math.hypot(1.0, s)
+    return denoise(VE)(x, sigma), 0.8 * x / r**2 + 0.15 * torch.tanh(x / r)
+
+
+def result(run):
+    """The run with our sampler of A1111's label, in A1111's scaling."""
+    name, options = run["sampler"], {**OPTIONS.get(run["sampler"], {}), **run.get("overrides", {})}
+    sigmas, model, scales = run.get("sigmas"), denoise(VE), None
+    if sigmas is None:  # their VP samplers: levels from timesteps, no step to sigma 0
+        times = run["timesteps"][::-1]
+        if name == "UniPC":
+            count = len(times)
+            times = [999 * (1 - k / count) for k in range(count + 1)]
+            name = "uni_pc_" + options.pop("uni_pc_variant")
+            options["lower_order_final"] = "always"
+        sigmas = [level(t) for t in times]
+        scales = [math.hypot(1.0, s) for s in sigmas]
+    if name == "DDIM CFG++":
+        name, model = "DDIM", with_unconditional
+        options["cfg_pp"] = True
+    x = samplers.run(
+        lambda s, p: samplers.get(name).plan(s, p, **options), model,
+        start() * (scales[0] if scales else sigmas[0]), sigmas, VE, noise=Draws(),
+    ).x
+    return x / scales[-1] if scales else x
+
+
+@pytest.mark.parametrize("run", [r for r in GOLDEN if r["sampler"] not in LATER], ids=label)
+def test_run(run):
+    x = result(run)
+    want = [run["final_sum"], run["final_abs_sum"], *run["final_first8"]]
+    found = [float(x.sum()), float(x.abs().sum()), *x.flatten()[:8].tolist()]
+    assert found == pytest.approx(want, rel=1e-9, abs=1e-9)
