@@ -86,22 +86,29 @@ def run(
     until = len(sigmas) - 1 if until is None else until
     if not 0 <= until < len(sigmas):
         raise ValueError(f"until must be from 0 to {len(sigmas) - 1} steps, got {until}")
-    past: tuple[float, ...] = ()
-    memory: dict[Ref, torch.Tensor] = {}
-    if carry is not None:
-        if carry.sigmas[-1] != sigmas[0]:
-            raise ValueError(
-                f"the carried run stopped at sigma {carry.sigmas[-1]:.9g}, "
-                f"this one starts at {sigmas[0]:.9g}"
-            )
-        past, x = carry.sigmas[:-1], carry.x.to(x.device, copy=True)
-        memory = {ref: t.to(x.device) for ref, t in carry.memory.items()}
+    past, x, memory = _resume(x, sigmas[0], carry)
     plan = build(past + sigmas, process)
     machine = Machine(plan, len(past), denoise, noise, x, memory, on_step)
+    del x, memory  # the machine forgets them once they are used, and so must this frame
     for k, row in plan.walk(machine, len(past), until):
         machine.take(k, row)
     machine.guard.finish()
     return Carry((past + sigmas)[: len(past) + until + 1], machine.x, machine.memory)
+
+
+def _resume(
+    x: torch.Tensor, sigma: float, carry: Carry | None
+) -> tuple[tuple[float, ...], torch.Tensor, dict[Ref, torch.Tensor]]:
+    """The levels visited before ``sigma``, the latent and the memory that a run begins with."""
+    if carry is None:
+        return (), x, {}
+    if carry.sigmas[-1] != sigma:
+        raise ValueError(
+            f"the carried run stopped at sigma {carry.sigmas[-1]:.9g}, "
+            f"this one starts at {sigma:.9g}"
+        )
+    memory = {ref: tensor.to(x.device) for ref, tensor in carry.memory.items()}
+    return carry.sigmas[:-1], carry.x.to(x.device, copy=True), memory
 
 
 class Machine:
