@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "devtools"))  # never the root itself: its nodes/ hides the host's
 
 from client import Client, Graph  # noqa: E402
-from hostserver import HostServer  # noqa: E402
+from hostserver import PACK, HostServer, link_pack  # noqa: E402
 
 _numbers = count()
 
@@ -117,8 +117,12 @@ def _comfy_path():
 
 @pytest.fixture(scope="session")
 def host():
-    """The real ComfyUI with the pack, started once."""
-    server = HostServer(_comfy_path(), gpu=os.environ.get("STRIDE_TEST_GPU") == "1")
+    """The real ComfyUI with the pack, and a neighbour of it, started once."""
+    folders = f"{link_pack()}\n{Path(__file__).parent / 'packs'}"
+    server = HostServer(
+        _comfy_path(), gpu=os.environ.get("STRIDE_TEST_GPU") == "1", custom_nodes=folders,
+        packs=(PACK, "neighbour"),
+    )
     try:
         server.start()
         yield Host(server)

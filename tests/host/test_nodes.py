@@ -108,12 +108,21 @@ def test_our_samplers_equal_the_hosts(host, scene, sampler, prediction):
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("sampler", ["lcm", "uni_pc", "dpmpp_sde"])
-def test_a_sampler_of_the_host_alone_runs_from_our_node(host, scene, sampler):
+def test_a_sampler_of_another_pack_runs_from_our_node(host, scene, object_info):
+    """Through the host's function, and on any schedule; the dropdown has it behind ours."""
+    names = object_info["StrideKSampler"]["input"]["required"]["sampler"][1]["options"]
+    assert names.index("neighbour_halves") > names.index("euler")
     graph = scene()
-    # A schedule of the host as well: the last bit of a sigma moves the noise of dpmpp_sde.
-    settings = dict(sampler=sampler, schedule="ddim_uniform")
+    settings = dict(sampler="neighbour_halves", schedule="ddim_uniform")
     ours, theirs = host.latents(graph, graph.stride(**settings), graph.stock(**settings))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_a_schedule_of_another_pack_runs_from_our_node(host, scene):
+    graph = scene()
+    ours, theirs = host.latents(
+        graph, graph.stride(schedule="neighbour_line"), graph.stock(schedule="neighbour_line")
+    )
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 

@@ -49,10 +49,10 @@ once = after_once == (SAMPLER_NAMES, SCHEDULER_NAMES, KSampler.SCHEDULERS)
 # A third pack adds a sampler and a schedule of its own, later and by the documented name.
 import stride_samplers
 from stride_samplers.samplers.entry import Deterministic
-from stride_samplers.samplers.euler import euler
+euler = stride_samplers.samplers.get("euler")
 made_up = stride_samplers.samplers.Sampler(
-    name="made_up", label="Made up", source="a test", build=lambda s, p, o: euler(
-        s, p, stride_samplers.samplers.get("euler").options), options=Deterministic(), order=1)
+    name="made_up", label="Made up", source="a test", order=1, options=Deterministic(),
+    build=lambda sigmas, process, options: euler.build(sigmas, process, euler.options))
 line = stride_samplers.schedules.Schedule(
     name="line", label="Line", source="a test",
     curve=lambda spec, n, o: [spec.sigma_max * (1 - i / n) for i in range(n)])
