@@ -172,7 +172,7 @@ class Table:
         """Model calls of the whole run."""
         return sum(row.calls for row in self.rows)
 
-    @property
+    @cached_property
     def guided(self) -> bool:
         """Whether the unconditional answer is read (CFG++)."""
         return any(row.u for row in self.rows)
