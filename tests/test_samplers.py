@@ -24,6 +24,11 @@ def start(sigma, batch=3, seed=0):
     return sigma * torch.randn(batch, 4, generator=generator, dtype=torch.float64)
 
 
+@functools.cache
+def beta(spec, steps):
+    return schedules.get("beta").sigmas(SPECS[spec], steps)
+
+
 def table_of(name, **options):
     return lambda sigmas, process: samplers.get(name).plan(sigmas, process, **options)
 
@@ -116,7 +121,7 @@ def test_dpmpp_2m_is_exact_to_second_order_in_log_snr():
 def test_long_runs_reach_the_data(name, spec):
     """With many steps the samples of a deterministic run are those of the exact flow."""
     model = SPECS[spec]
-    sigmas = schedules.get("beta").sigmas(model, 400)
+    sigmas = beta(spec, 400)
     x = start(float(sigmas[0]))
     out = samplers.sample(
         name, answers(name, gaussian(model.process)), x, sigmas, model.process, **quiet(name)
@@ -143,8 +148,7 @@ def test_split_keeps_the_marginal(process, eta):
 @pytest.mark.parametrize("name", NAMES)
 def test_fresh_noise_keeps_the_variance(name, process):
     """At full eta the samples still have the data's variance, coordinate by coordinate."""
-    spec = SPECS["sd" if process is VE else "flow"]
-    sigmas = schedules.get("beta").sigmas(spec, 200)
+    sigmas = beta("sd" if process is VE else "flow", 200)
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(8, 500, 4, generator=generator, dtype=torch.float64) * float(sigmas[0])
 
