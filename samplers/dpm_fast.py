@@ -1,5 +1,107 @@
-"""DPM-Solver's own step plans: DPM fast on any schedule."""
+"""DPM-Solver-fast on any schedule: noise-prediction steps whose inner nodes are the user's own.
+
+In s = sigma / alpha and y = x / alpha the ODE is ``dy/ds = eps``. With h the step in log-SNR a
+step of the paper is, in the form of ``exponential_single`` with z = +h,
+
+    y' = y_0 - s' h sum_j b_j(h) eps_j,    sum_j b_j = phi_1(h),    eps = (x - alpha D) / sigma.
+
+Its third order needs the nodes 0, 1/3, 2/3 of the paper, which a list even in log-SNR has; with
+others it is of second order.
+"""
 
 from __future__ import annotations
 
-SAMPLERS: tuple = ()
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from ..registry import option
+from .entry import Eta, Sampler
+from .exponential_single import combine, midpoint, one_stage, three_stage
+from .process import Process
+from .table import Row, split_row
+
+_TABLEAUS = {1: one_stage, 2: midpoint, 3: partial(three_stage, gamma=0.0)}
+
+
+@dataclass(frozen=True)
+class Blocks(Eta):
+    """Options of DPM-Solver-fast."""
+
+    longest: float = option(
+        3.0, 0.0, 100.0,
+        "longest block in log-SNR; a longer one is taken in single steps, since a block multiplies "
+        "what its inner answers are off by up to exp(its length)",
+    )
+
+
+def orders(steps: int, ends_at_zero: bool) -> list[int]:
+    """The orders of the paper's blocks, which sum to the steps: 3, 3, ... and then 2, 1 or 2 or 1.
+
+    A step to sigma 0 is infinite in log-SNR, so it is a block by itself.
+    """
+    threes, rest = divmod(steps, 3)
+    if rest == 0 and threes:
+        return [3] * (threes - 1) + [2, 1]
+    tail = [1, 1] if rest == 2 and ends_at_zero else [rest] * (rest > 0)
+    return [3] * threes + tail
+
+
+def blocks(
+    sigmas: tuple[float, ...], process: Process, options: Blocks
+) -> Iterator[tuple[float, ...]]:
+    """The levels of each block, both ends included. From a FLOW start (sigma 1) it is one step."""
+    steps, k = len(sigmas) - 1, 0
+    first = [1] if math.isinf(process.log_snr(sigmas[0])) else []
+    for order in first + orders(steps - len(first), sigmas[-1] == 0):
+        levels = sigmas[k : k + order + 1]
+        k += order
+        down = process.split(levels[0], levels[-1], options.eta).down
+        if order > 1 and process.log_snr(down) - process.log_snr(levels[0]) > options.longest:
+            yield from zip(levels, levels[1:])
+        else:
+            yield levels
+
+
+def dpm_fast(sigmas: tuple[float, ...], process: Process, options: Blocks) -> Iterator[Row]:
+    """Blocks of steps, one model call a step. Fresh noise arrives where a block ends."""
+    k = 0
+    for levels in blocks(sigmas, process, options):
+        *starts, end = levels
+        split = process.split(levels[0], end, options.eta)
+        for i, (x, d) in enumerate(_block(k, [*starts, split.down], process)):
+            if i + 1 < len(starts):
+                yield Row(k + i, levels[i], levels[i + 1], x, d)
+            else:
+                yield split_row(k + i, levels[i], end, split, x, d, start=levels[0])
+        k += len(starts)
+
+
+def _block(k: int, levels: list[float], process: Process) -> Iterator[tuple[dict, dict]]:
+    """Weights of x and of D by row: one step over ``levels``, whose inner ones are its nodes."""
+    start, order = levels[0], len(levels) - 1
+    if order == 1:
+        decay = process.diffuse(start, levels[1], 0.0)
+        yield {k: decay.keep}, {k: decay.move}
+        return
+    s = [level / process.alpha(level) for level in levels]
+    h = math.log(s[0] / s[-1])
+    nodes = tuple(math.log(s[0] / level) / h for level in s[:-1])
+    for weights, level, s_next in zip(_TABLEAUS[order](nodes, h), levels[1:], s[1:]):
+        alpha = process.alpha(level)
+        rest = [alpha * s_next * h * w for w in weights]
+        slopes = combine(k, rest, alpha * (s[0] - s_next))
+        d = {k + j: slopes[k + j] / s[j] for j in range(order) if k + j in slopes}
+        x = {j: -w / process.alpha(levels[j - k]) for j, w in d.items()}
+        x[k] += alpha / process.alpha(start)
+        yield x, d
+
+
+SAMPLERS = (
+    Sampler(
+        name="dpm_fast", label="DPM fast", aliases=("k_dpm_fast",),
+        source="Lu et al. 2022, arXiv:2206.00927, DPM-Solver-fast",
+        build=dpm_fast, options=Blocks(), order=2,
+    ),
+)

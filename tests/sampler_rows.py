@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import NamedTuple
 
 from stride import samplers
+from stride.samplers import FLOW, Process
 
 
 class Row(NamedTuple):
@@ -12,7 +13,8 @@ class Row(NamedTuple):
 
     calls: model calls of n steps that end at sigma 0. stochastic: by default. counts: the two
     step counts between which the order is measured. host: the models ("sd", "flow") on which the
-    sampler equals the host's function of its name to rounding.
+    sampler equals the host's function of its name to rounding. spared: calls fewer where a FLOW
+    run starts at sigma 1, from which the first step is one of first order.
     """
 
     order: int | None
@@ -20,6 +22,12 @@ class Row(NamedTuple):
     stochastic: bool = False
     counts: tuple[int, int] = (160, 320)
     host: tuple[str, ...] = ()
+    spared: int = 0
+
+    def calls_from(self, sigma: float, process: Process, steps: int) -> int:
+        """Model calls of a run from ``sigma`` to 0."""
+        spares = steps > 1 and process is FLOW and sigma == 1.0
+        return self.calls(steps) - (self.spared if spares else 0)
 
 
 BOTH = ("sd", "flow")
@@ -78,7 +86,32 @@ EXPONENTIAL_MULTISTEP = {
     "uni_pc_bh2": Row(3, counts=(320, 640)),
     "dc_solver": Row(3, counts=(320, 640)),
 }
+
+
+def two_stages(**facts) -> Row:
+    return Row(2, lambda n: 2 * n - 1, spared=1, **facts)
+
+
+def three_stages(**facts) -> Row:
+    return Row(3, lambda n: 3 * n - 2, spared=2, **facts)
+
+
 EXPONENTIAL_SINGLE = {
+    # On flow the host replaces a start at sigma 1, which all its lists have: see
+    # test_exponential_single.py beside the host.
+    "dpmpp_2s": two_stages(),
+    "dpmpp_2s_ancestral": two_stages(stochastic=True, host=("sd",)),
+    "dpmpp_2s_ancestral_cfg_pp": two_stages(stochastic=True),
+    "dpmpp_3s": three_stages(),
+    "dpmpp_sde": two_stages(stochastic=True, host=("sd",)),
+    "res_2s": two_stages(),
+    "res_3s": three_stages(),
+    "seeds_2": two_stages(stochastic=True, host=("sd",)),
+    "seeds_3": three_stages(stochastic=True, host=("sd",)),
+    "exp_heun_2_x0": two_stages(),
+    "exp_heun_2_x0_sde": two_stages(stochastic=True),
+    # A last block of order 1 caps these counts at 2; the host ignores the schedule.
+    "dpm_fast": Row(2, counts=(150, 300)),
 }
 STOCHASTIC = {
 }
