@@ -55,6 +55,29 @@ class Denoiser:
         return torch.tanh(x / (1 + sigma)) + 0.1 * torch.sin(3 * x / (1 + sigma))
 
 
+class Guided(Denoiser):
+    """A model with guidance: it answers (denoised, unconditional), as ours ask for it.
+
+    The host's functions get the denoised alone, through the host's own guidance code, which
+    hands the unconditional answer to their hook.
+    """
+
+    SCALE = 1.7
+
+    def __init__(self, sampling, comfy=None):
+        super().__init__(sampling)
+        self.comfy = comfy
+
+    def __call__(self, x, sigma, model_options=None):
+        cond = super().__call__(x, sigma)
+        uncond = torch.tanh(0.6 * x / (1 + sigma.reshape(-1, 1, 1, 1))) - 0.05
+        if self.comfy is None:
+            return uncond + (cond - uncond) * self.SCALE, uncond
+        return self.comfy.samplers.cfg_function(
+            None, cond, uncond, self.SCALE, x, sigma, model_options=model_options
+        )
+
+
 def compare(comfy, name, spec, steps, schedule, their_model, our_model):
     """Run the host's function and our table on the same noise; all must agree to rounding."""
     # In double precision, so that only a difference of the formulas can show.
