@@ -18,11 +18,13 @@ from . import (
     adaptive,
     consistency,
     dpm_fast,
+    er_sde,
     euler,
     exponential_multistep,
     exponential_single,
     restart,
     runge_kutta,
+    sa_solver,
     stochastic,
     unipc,
 )
@@ -35,8 +37,8 @@ from .streams import source
 from .table import Draw, Row, Table, check_sigmas
 
 FAMILIES = (
-    euler, exponential_multistep, unipc, stochastic, exponential_single, runge_kutta, adams,
-    consistency, restart, dpm_fast, adaptive,
+    euler, exponential_multistep, unipc, stochastic, sa_solver, er_sde, exponential_single,
+    runge_kutta, adams, consistency, restart, dpm_fast, adaptive,
 )
 REGISTRY: Registry[Sampler] = Registry(
     "sampler", Sampler,

@@ -1,5 +1,118 @@
-"""Multistep solvers of the reverse SDE: D extrapolated in log-SNR, fresh noise at every step."""
+"""Multistep solvers of the reverse SDE: D extrapolated in log-SNR, fresh noise at every step.
+
+With h the step in log-SNR and H = (1 + eta) h, a step with D held still is exact (see
+``Process.diffuse``), and the polynomial through the last answers adds
+
+    x' += alpha' H * integral over 0 <= s <= 1 of exp(-H (1 - s)) (D(s) - D_k) ds.
+
+The noise is additive, so every such method has strong order 1 along one path of the noise; more
+history makes the error of the drift smaller, and is all that is left of it at eta 0.
+"""
 
 from __future__ import annotations
 
-SAMPLERS: tuple = ()
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from ..registry import choice, option
+from .entry import Eta, Sampler
+from .phi import phi
+from .process import Decay, Process
+from .table import Draw, Row
+
+
+@dataclass(frozen=True)
+class Multistep(Eta):
+    """Options of the DPM-Solver++ family of the SDE."""
+
+    order: int = option(2, 1, 3, "how many answers are combined")
+    solver_type: str = choice(
+        "midpoint", ("midpoint", "heun"), "how two answers are combined: two second-order weights"
+    )
+    exact: bool = option(
+        False, help="order 3 with its whole quadratic term; the usual formula has half of it"
+    )
+
+
+def sde_row(
+    step: int, sigma: float, sigma_next: float, decay: Decay, x: int, d: Mapping[int, float],
+) -> Row:
+    """The row that keeps ``decay.keep`` of x_x, takes the answers d and the step's noise."""
+    noise = (Draw(decay.std, sigma, sigma_next),) if decay.std else ()
+    return Row(step, sigma, sigma_next, {x: decay.keep} if decay.keep else {}, d, noise=noise)
+
+
+def multistep(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:
+    """DPM-Solver++(1M, 2M, 3M) for the SDE, in k-diffusion's form.
+
+    First order at the start, next to a FLOW start (sigma 1, log-SNR minus infinity) and to
+    sigma 0; after a first-order step, second order.
+    """
+    snr = [process.log_snr(sigma) for sigma in sigmas]
+    for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
+        decay = process.diffuse(sigma, sigma_next, options.eta)
+        d = {k: decay.move}
+        step = snr[k + 1] - snr[k]
+        # Lengths of the steps behind, in this one; a node at infinity ends the history.
+        past = [(snr[j + 1] - snr[j]) / step for j in range(k - 1, max(k - options.order, -1), -1)]
+        if math.isfinite(decay.h) and past and math.isfinite(past[0]):
+            lean = _lean(past, decay, process.alpha(sigma_next), options)
+            for j, weight in enumerate(lean):
+                d[k - j] = d.get(k - j, 0.0) + weight
+        yield sde_row(k, sigma, sigma_next, decay, k, d)
+
+
+def _lean(past: list[float], decay: Decay, alpha: float, options: Multistep) -> list[float]:
+    """What the slope and the curvature of D add to the weights of D_k, D_{k-1}, D_{k-2}."""
+    # alpha h^j phi_j+1: the integrals of s and of s^2 / 2 against the kernel above.
+    slope = alpha * decay.h * phi(2, -decay.h)
+    if len(past) < 2 or not math.isfinite(past[1]):
+        if options.solver_type == "midpoint":
+            slope = 0.5 * decay.move
+        return [slope / past[0], -slope / past[0]]
+    bend = alpha * decay.h * phi(3, -decay.h) * (2.0 if options.exact else 1.0)
+    near, far = past
+    # Newton: D(s) = D_k + s D' + s^2 c, with c = (first - second) / (near + far), the second
+    # divided difference (half of D''), and D' = first + near c.
+    curve = (near * slope + bend) / (near + far)
+    first, second = (slope + curve) / near, curve / far
+    return [first, -first - second, second]
+
+
+_TWO = Multistep(eta=1.0, noise="path")
+_HEUN = replace(_TWO, solver_type="heun")
+_THREE = replace(_HEUN, order=3)
+_CFG_PP = "CFG++: Chung et al. 2024, arXiv:2406.08070; "
+_LU = "Lu et al. 2022, arXiv:2211.01095"
+
+SAMPLERS = (
+    Sampler(
+        name="dpmpp_2m_sde", label="DPM++ 2M SDE",
+        aliases=("k_dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "CosineDPMSolverMultistepScheduler"),
+        source=f"{_LU}, eq. 13-15; k-diffusion sample_dpmpp_2m_sde",
+        build=multistep, options=_TWO, order=2,
+    ),
+    Sampler(
+        name="dpmpp_2m_sde_heun", label="DPM++ 2M SDE Heun",
+        aliases=("k_dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu"),
+        source=f"{_LU}; k-diffusion sample_dpmpp_2m_sde, type heun",
+        build=multistep, options=_HEUN, order=2,
+    ),
+    Sampler(
+        name="dpmpp_3m_sde", label="DPM++ 3M SDE",
+        aliases=("k_dpmpp_3m_sde", "dpmpp_3m_sde_gpu"),
+        source=f"k-diffusion sample_dpmpp_3m_sde; after {_LU}",
+        build=multistep, options=_THREE, order=2,
+    ),
+    Sampler(
+        name="dpmpp_2m_sde_cfg_pp", label="DPM++ 2M SDE CFG++",
+        aliases=("dpmpp_2m_sde_gpu_cfg_pp",), source=f"{_CFG_PP}{_LU}",
+        build=multistep, options=replace(_TWO, cfg_pp=True), order=2,
+    ),
+    Sampler(
+        name="dpmpp_3m_sde_cfg_pp", label="DPM++ 3M SDE CFG++",
+        aliases=("dpmpp_3m_sde_gpu_cfg_pp",), source=f"{_CFG_PP}{_LU}",
+        build=multistep, options=replace(_THREE, cfg_pp=True), order=2,
+    ),
+)

@@ -7,13 +7,18 @@ import torch
 from stride import samplers, schedules
 
 
+def _sampling(comfy, schedule, prediction, **settings):
+    """The two classes put together, as the host does it."""
+    parts = (getattr(comfy.model_sampling, schedule), getattr(comfy.model_sampling, prediction))
+    return type("Sampling", parts, {})(**settings)
+
+
 def discrete(comfy, zsnr=False):
-    return comfy.model_sampling.ModelSamplingDiscrete(zsnr=zsnr)
+    return _sampling(comfy, "ModelSamplingDiscrete", "EPS", zsnr=zsnr)
 
 
 def flow(comfy, shift=3.0):
-    parts = (comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST)
-    sampling = type("Flow", parts, {})()  # as the host puts them together
+    sampling = _sampling(comfy, "ModelSamplingDiscreteFlow", "CONST")
     sampling.set_parameters(shift=shift)
     return sampling
 
@@ -79,9 +84,17 @@ class Guided(Denoiser):
 
 
 def compare(comfy, name, spec, steps, schedule, their_model, our_model):
-    """Run the host's function and our table on the same noise; all must agree to rounding."""
+    """Run the host's function and our table on one list of sigmas, see ``agree``."""
     # In double precision, so that only a difference of the formulas can show.
     sigmas = schedules.get(schedule).sigmas(spec, steps).double()
+    agree(comfy, name, spec.process, sigmas, sigmas, their_model, our_model)
+
+
+def agree(comfy, name, process, sigmas, our_sigmas, their_model, our_model, **ours):
+    """Run the host's function and our table on the same noise; all must agree to rounding.
+
+    our_sigmas, ours: our list and options, where the host changes its list or its own by itself.
+    """
     x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1)).double() * sigmas[0]
     function = getattr(comfy.k_diffusion, f"sample_{name}")
     options, rounding = {}, 1e-9
@@ -92,9 +105,9 @@ def compare(comfy, name, spec, steps, schedule, their_model, our_model):
             x, samplers.Draw(1.0, float(sigma), float(sigma_next))
         )
     theirs = function(their_model, x.clone(), sigmas, disable=True, **options)
-    plan = lambda s, process: samplers.get(name).plan(s, process)  # noqa: E731
-    ours = samplers.run(
-        plan, our_model, x.clone(), sigmas, spec.process, noise=samplers.PathNoise(3, range(2))
+    plan = lambda s, process: samplers.get(name).plan(s, process, **ours)  # noqa: E731
+    found = samplers.run(
+        plan, our_model, x.clone(), our_sigmas, process, noise=samplers.PathNoise(3, range(2))
     ).x
     assert our_model.calls == their_model.calls
-    torch.testing.assert_close(ours, theirs, rtol=rounding, atol=rounding)
+    torch.testing.assert_close(found, theirs, rtol=rounding, atol=rounding)

@@ -1,0 +1,113 @@
+"""ER-SDE-Solver (Cui et al. 2023, arXiv:2309.06169): a reverse SDE with a chosen amount of noise.
+
+In y = x / alpha and s = sigma / alpha, with a noise scaler f(s) that rises at least as fast as s,
+a step is, D expanded in s,
+
+    y' = r y + (1 - r) D + A_1 D' + A_2 D'' + sqrt(s'^2 - r^2 s^2) z,        r = f(s') / f(s),
+    A_1 = s' - s + I_0,    A_2 = (s' - s)^2 / 2 + I_1,    I_n = integral f(s') (q - s)^n / f(q) dq
+
+from s' to s. f(s) = s is the ODE and f(s) = s^2 the reverse-time SDE.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..registry import choice, option
+from .entry import Eta, Sampler
+from .process import Decay, Process
+from .quadrature import integrate
+from .stochastic import sde_row
+from .table import Row
+
+
+@dataclass(frozen=True)
+class Extended(Eta):
+    """Options of ER-SDE: f(s) = s g(s)^eta, so that eta 0 is the ODE."""
+
+    max_stage: int = option(3, 1, 3, "terms of the expansion of D")
+    scaler: str = choice(
+        "er_sde", ("er_sde", "sde"), "g(s): the paper's exp(s^0.3) + 10, or s, the reverse-time SDE"
+    )
+    points: int = option(
+        200, 0, 1000, "points of the sum that stands for an integral, as in the host; 0: exact"
+    )
+
+    def log_gain(self, s: np.ndarray | float) -> np.ndarray | float:
+        """eta log g(s): a logarithm, because g itself overflows near a FLOW start."""
+        if self.eta == 0:
+            return 0.0
+        if self.scaler == "sde":
+            return self.eta * np.log(s)
+        return self.eta * np.logaddexp(s**0.3, math.log(10.0))
+
+
+def _moments(s: float, s_next: float, options: Extended) -> tuple[float, float]:
+    """I_0 and I_1, by a left Riemann sum or by Gauss-Legendre in log s."""
+    def ratio(q: np.ndarray) -> np.ndarray:
+        """f(s') / f(q)."""
+        return s_next / q * np.exp(options.log_gain(s_next) - options.log_gain(q))
+
+    if options.points:
+        width = (s - s_next) / options.points
+        q = s_next + np.arange(options.points) * width
+        parts = ratio(q) * width
+        return float(parts.sum()), float((parts * (q - s)).sum())
+    ends = math.log(s_next), math.log(s)
+    whole = integrate([0.0], *ends, kernel=lambda u: ratio(np.exp(u)) * np.exp(u))
+    first = integrate(
+        [0.0], *ends, kernel=lambda u: ratio(np.exp(u)) * np.exp(u) * (np.exp(u) - s)
+    )
+    return whole[0], first[0]
+
+
+def _decay(sigma: float, sigma_next: float, process: Process, options: Extended) -> Decay:
+    """Stage 1, D held still: exact whatever the noise scaler."""
+    if sigma_next == 0:
+        return Decay(0.0, 1.0, 0.0, math.inf)
+    alpha, alpha_next = process.alpha(sigma), process.alpha(sigma_next)
+    s = sigma / alpha if alpha else math.inf
+    fall = float(options.log_gain(s) - options.log_gain(sigma_next / alpha_next))
+    keep = sigma_next / sigma * math.exp(-fall)
+    std = sigma_next * math.sqrt(-math.expm1(-2.0 * fall))
+    h = process.log_snr(sigma_next) - process.log_snr(sigma) + fall
+    return Decay(keep, alpha_next - keep * alpha, std, h)
+
+
+def er_sde(sigmas: tuple[float, ...], process: Process, options: Extended) -> Iterator[Row]:
+    """Stages 1 to 3; D' and D'' are the backward differences of the answers.
+
+    An answer at a FLOW start (s infinite) gives no difference: the steps next to it are stage 1.
+    """
+    levels = [s / a if (a := process.alpha(s)) > 0 else math.inf for s in sigmas]
+    for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
+        s, s_next = levels[k : k + 2]
+        decay = _decay(sigma, sigma_next, process, options)
+        d = {k: decay.move}
+        if k > 0 and options.max_stage > 1 and sigma_next > 0 and levels[k - 1] < math.inf:
+            alpha, step = process.alpha(sigma_next), s_next - s
+            mean, lean = _moments(s, s_next, options)
+            # Weights of D' and of D'', then of the first differences that they are made from.
+            first, second = alpha * (step + mean), alpha * (0.5 * step**2 + lean)
+            near = s - levels[k - 1]
+            if k > 1 and options.max_stage > 2 and levels[k - 2] < math.inf:
+                far = levels[k - 1] - levels[k - 2]
+                curve = second * 2.0 / (near + far)
+                first += curve
+                d[k - 1], d[k - 2] = -curve / far, curve / far
+            d[k] += first / near
+            d[k - 1] = d.get(k - 1, 0.0) - first / near
+        yield sde_row(k, sigma, sigma_next, decay, k, d)
+
+
+SAMPLERS = (
+    Sampler(
+        name="er_sde", label="ER-SDE-Solver", aliases=("er_sde_solver_3",),
+        source="Cui et al. 2023, arXiv:2309.06169, ER-SDE-Solver-3",
+        build=er_sde, options=Extended(eta=1.0), order=1,
+    ),
+)
