@@ -56,7 +56,8 @@ class Sampler(Entry):
     @cached_property
     def stochastic(self) -> bool:
         """Whether it adds noise at its default options."""
-        return self.plan((1.0, 0.6, 0.4, 0.2, 0.1, 0.0), VE).stochastic
+        # Enough steps for a method that only restarts in long runs.
+        return self.plan((*(10.0 * 0.87**i for i in range(40)), 0.0), VE).stochastic
 
     @property
     def brownian(self) -> bool:

@@ -134,8 +134,18 @@ STOCHASTIC = {
     "er_sde": Row(1, **SDE),
 }
 CONSISTENCY = {
+    "lcm": Row(None, stochastic=True, host=BOTH, marginal=False),
+    "tcd": Row(1, stochastic=True, quiet={"gamma": 0.0}, marginal=False),
 }
+
+
+def heun_and_restarts(n: int) -> int:
+    """A1111's rule: a way back of 9 Heun steps from 20 steps on, two of n // 4 from 36 on."""
+    return 2 * n - 1 + (4 * (n // 4) if n >= 36 else 18 * (n >= 20))
+
+
 OTHERS = {
+    "restart": Row(2, heun_and_restarts, stochastic=True, quiet={"times": 0}),
 }
 ROWS = {
     **EULER, **RUNGE_KUTTA, **ADAMS, **EXPONENTIAL_MULTISTEP, **EXPONENTIAL_SINGLE, **STOCHASTIC,
