@@ -55,14 +55,13 @@ class Scene(Graph):
         return self._sample("KSampler", defaults, changes)
 
     def custom(self, sampler="euler", schedule="karras", steps=4, **changes):
-        """The host's SamplerCustom with StrideSampler and StrideSchedule."""
+        """The host's SamplerCustom with StrideSchedule and a StrideSampler or another node."""
         sigmas = self.add(
             "StrideSchedule", model=self.model, schedule=schedule, steps=steps, denoise=1.0
         )
-        defaults = dict(
-            add_noise=True, noise_seed=5, sigmas=sigmas[0],
-            sampler=self.add("StrideSampler", sampler=sampler)[0],
-        )  # fmt: skip
+        if isinstance(sampler, str):
+            sampler = self.add("StrideSampler", sampler=sampler)[0]
+        defaults = dict(add_noise=True, noise_seed=5, sigmas=sigmas[0], sampler=sampler)
         node = self._sample("SamplerCustom", defaults, changes)
         del self[node.id]["inputs"]["steps"]
         return node
