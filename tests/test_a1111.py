@@ -19,8 +19,9 @@ from stride.samplers import VE
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "a1111_runs.json").read_text())["runs"]
 
 # Samplers that are not there yet.
-LATER = {"DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "DPM fast",
-         "DPM adaptive", "Restart", "LCM"}
+LATER = {"DPM++ SDE", "DPM++ 2S a", "DPM fast", "DPM adaptive"}
+# Its LCM has a denoiser of its own, whose levels are float32: the last latent is 4e-6 off ours.
+WITHIN = {"LCM": 1e-5}
 # Options of A1111 that differ from our defaults.
 OPTIONS = {
     "LMS": {"ending": "multistep"},
@@ -47,6 +48,15 @@ def with_unconditional(x, sigma):
     return denoise(VE)(x, sigma), 0.8 * x / r**2 + 0.15 * torch.tanh(x / r)
 
 
+def restarted(steps, sigmas):
+    """A1111's own list: Karras' levels, without the steps that the restarts take, and 0."""
+    times, length = (2, steps // 4) if steps >= 36 else (1, 9)
+    count = steps - times * length
+    ends = sigmas[0] ** (1 / 7), sigmas[-2] ** (1 / 7)
+    levels = [float(u) ** 7 for u in np.linspace(*ends, count)]
+    return [*levels, 0.0], {"times": times, "restart_steps": length}
+
+
 def result(run):
     """The run with our sampler of A1111's label, in A1111's scaling."""
     name, options = run["sampler"], {**OPTIONS.get(run["sampler"], {}), **run.get("overrides", {})}
@@ -60,6 +70,8 @@ def result(run):
             options["lower_order_final"] = "always"
         sigmas = [level(t) for t in times]
         scales = [math.hypot(1.0, s) for s in sigmas]
+    if name == "Restart" and run["steps"] >= 20:
+        sigmas, options = restarted(run["steps"], sigmas)
     if name == "DDIM CFG++":
         name, model = "DDIM", with_unconditional
         options["cfg_pp"] = True
@@ -75,4 +87,5 @@ def test_run(run):
     x = result(run)
     want = [run["final_sum"], run["final_abs_sum"], *run["final_first8"]]
     found = [float(x.sum()), float(x.abs().sum()), *x.flatten()[:8].tolist()]
-    assert found == pytest.approx(want, rel=1e-9, abs=1e-9)
+    within = WITHIN.get(run["sampler"], 1e-9)
+    assert found == pytest.approx(want, rel=within, abs=within)
