@@ -13,7 +13,7 @@ import torch
 
 from .. import samplers, schedules
 from ..samplers.streams import GENERATORS, A1111Noise
-from .model import spec_of
+from .model import family_of, spec_of
 from .names import plain, problem_with
 from .run import HostRun, Stopped, TheirRun
 
@@ -36,8 +36,8 @@ def sigmas_for(
     if planned == 0:
         return torch.empty(0)
     if plain(schedule) in schedules.REGISTRY:
-        entry, spec = schedules.get(plain(schedule)), spec_of(model_sampling)
-        if not spare:
+        entry, spec = schedules.get(plain(schedule)), spec_of(model_sampling, family_of(model))
+        if not spare or entry.counts:  # a distilled model knows its own levels only
             return entry.sigmas(spec, steps, denoise)
         sigmas = entry.sigmas(spec, planned + 1)
     else:
@@ -45,6 +45,14 @@ def sigmas_for(
     if spare:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     return sigmas[-(steps + 1) :]
+
+
+def note_on(model: Any, schedule: str, steps: int) -> str | None:
+    """What a person should know of one of our schedules on this MODEL, or None."""
+    if plain(schedule) not in schedules.REGISTRY:
+        return None
+    spec = spec_of(model.get_model_object("model_sampling"), family_of(model))
+    return schedules.get(plain(schedule)).note(spec, steps)
 
 
 def sampler_object(name: str, options: dict[str, Any] | None = None, **run: Any) -> Any:
@@ -108,6 +116,7 @@ def ksample(
     if len(sigmas) < 2:  # nothing to do, as in the host: denoise 0, or a window past the end
         return {**latent, "samples": samples}, {**report, "model_calls": 0, "seconds": 0.0}
 
+    notes = [note_on(model, schedule, steps)]
     run: dict[str, Any] = {}
     stream = ""
     if ours:
@@ -117,8 +126,7 @@ def ksample(
         run["resume"], note = (None, None) if add_noise else _resumable(
             latent, sampler, sigmas, options or {}
         )
-        if note:
-            report["note"] = note
+        notes.append(note)
     chosen = sampler_object(sampler, options, **run)
     result = comfy.sample.sample_custom(
         model, _initial_noise(samples, seed, latent, add_noise, stream), cfg, chosen, sigmas,
@@ -131,6 +139,8 @@ def ksample(
     if getattr(function, "stopped", None) is not None:
         out[CARRY_KEY] = function.stopped._replace(latent=result)
     report["model_calls"] = getattr(function, "calls", None)
+    if any(notes):
+        report["note"] = "\n".join(filter(None, notes))
     report["seconds"] = round(time.perf_counter() - started, 3)
     return out, report
 

@@ -27,10 +27,14 @@ class Schedule(Entry):
     """A named curve.
 
     curve: (spec, steps, options) -> the ``steps`` positive sigmas before the final 0.
+    counts: the only step counts that it is made for, in rising order; empty: any.
+    remark: (spec, steps, options) -> a sentence for whoever uses it on that model, or None.
     """
 
     curve: Callable[[ModelSpec, int, Options], np.ndarray]
     options: Options = NoOptions()
+    counts: tuple[int, ...] = ()
+    remark: Callable[[ModelSpec, int, Options], str | None] | None = None
 
     def sigmas(
         self, spec: ModelSpec, steps: int, denoise: float = 1.0, **options: float
@@ -46,10 +50,22 @@ class Schedule(Entry):
         planned = planned_steps(self.name, steps, denoise)
         if planned == 0:
             return torch.empty(0)
+        if self.counts and planned not in self.counts:
+            *most, last = map(str, self.counts)
+            made_for = f"{', '.join(most)} or {last}" if most else last
+            part = "" if planned == steps else f" in all, of which denoise leaves {steps}"
+            raise ValueError(
+                f"schedule '{self.name}' is made for {made_for} steps and has no curve for "
+                f"{planned}{part}"
+            )
         values = np.asarray(self.curve(spec, planned, chosen), dtype=np.float64)
         if values.shape != (planned,):
             raise ValueError(f"schedule '{self.name}' made {values.shape} values for {planned}")
         return torch.from_numpy(_descending(self.name, values, spec.sigma_max)[-(steps + 1) :])
+
+    def note(self, spec: ModelSpec, steps: int, **options: float) -> str | None:
+        """What a person should know of this curve on this model; None where there is nothing."""
+        return self.remark and self.remark(spec, steps, self.configure(**options))
 
 
 def check_steps(name: str, steps: int) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 
 from ..samplers.process import FLOW, VE, Process
 
+# The model families for which somebody published a table of noise levels.
+FAMILIES = ("sd15", "sdxl", "svd", "flux", "flux_schnell", "flux2", "chroma", "wan")
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -17,6 +20,7 @@ class ModelSpec:
     process: VE or FLOW. sigmas: its table, float64 [n], increasing, all > 0.
     timestep: sigma -> the model's time; sigma: times [k] -> sigmas [k], float64.
     shift: the time shift of a flow model, for display (1 where there is none).
+    family: which models' published tables are its own: one of FAMILIES, "" where that is unknown.
     """
 
     process: Process
@@ -24,6 +28,7 @@ class ModelSpec:
     timestep: Callable[[float], float]
     sigma: Callable[[np.ndarray], np.ndarray]
     shift: float = 1.0
+    family: str = ""
 
     @property
     def sigma_min(self) -> float:

@@ -43,7 +43,8 @@ def test_every_schedule_has_its_row():
     steps=st.one_of(st.integers(1, 60), st.integers(1, 10_000)),
 )
 def test_contract(name, spec, steps):
-    model = SPECS[spec]
+    model, counts = SPECS[spec], schedules.get(name).counts
+    steps = counts[steps % len(counts)] if counts else steps
     sigmas = schedules.get(name).sigmas(model, steps)
     assert sigmas.dtype == torch.float32 and sigmas.device.type == "cpu"
     assert sigmas.shape == (steps + 1,)
@@ -54,7 +55,7 @@ def test_contract(name, spec, steps):
 @pytest.mark.parametrize("name", schedules.REGISTRY.names)
 @pytest.mark.parametrize("spec", SPECS)
 def test_ends_of_the_step_range(name, spec):
-    for steps in (1, 2, 999, 1000, 1001, 9_999, 10_000):
+    for steps in schedules.get(name).counts or (1, 2, 999, 1000, 1001, 9_999, 10_000):
         sigmas = schedules.get(name).sigmas(SPECS[spec], steps)
         assert len(sigmas) == steps + 1 and (sigmas[1:] < sigmas[:-1]).all()
 
@@ -80,7 +81,20 @@ def test_bad_options_are_named():
         schedules.get("karas")
 
 
-@pytest.mark.parametrize("name", schedules.REGISTRY.names)
+def test_a_schedule_for_some_step_counts_refuses_the_others():
+    four = schedules.Schedule(
+        name="four", label="Four", source="a test", counts=(4, 8),
+        curve=lambda spec, steps, options: spec.sigma_max * (1 - np.arange(steps) / steps),
+    )
+    assert len(four.sigmas(SD, 8)) == 9
+    assert torch.equal(four.sigmas(SD, 2, denoise=0.5), four.sigmas(SD, 4)[2:])
+    with pytest.raises(ValueError, match="'four' is made for 4 or 8 steps and has no curve for 5"):
+        four.sigmas(SD, 5)
+    with pytest.raises(ValueError, match="no curve for 2 in all, of which denoise leaves 1"):
+        four.sigmas(SD, 1, denoise=0.5)
+
+
+@pytest.mark.parametrize("name", [s.name for s in schedules.REGISTRY if not s.counts])
 @settings(deadline=None, max_examples=25)
 @given(steps=st.integers(1, 60), denoise=st.floats(0.05, 1.0))
 def test_denoise_keeps_the_end_of_a_longer_curve(name, steps, denoise):
