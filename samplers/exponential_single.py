@@ -206,7 +206,7 @@ SAMPLERS = (
         name="dpmpp_sde", label="DPM++ SDE",
         aliases=("k_dpmpp_sde", "dpmpp_sde_gpu", "DPMSolverSDEScheduler"),
         source=f"{_TWO}; k-diffusion sample_dpmpp_sde",
-        build=two(overlapping).build, options=TwoStage(eta=1.0), order=2, calls=2,
+        build=two(overlapping).build, options=TwoStage(eta=1.0, noise="path"), order=2, calls=2,
     ),
     Sampler(
         name="res_2s", label="RES 2S", source=_RES,
