@@ -12,9 +12,12 @@ import comfy.model_patcher
 import torch
 
 from .. import samplers
-from ..samplers import Carry, Draw, Sampler
+from ..samplers import Carry, Draw, Process, Sampler
+from ..samplers.adaptive import Taken
+from ..samplers.run import Plan
 from ..samplers.streams import Stream, source
 from .model import process_of
+from .single import Plain
 
 
 class _Watched:
@@ -53,7 +56,8 @@ class HostRun:
     images: index of each image in its seed's batch. ahead: sigmas after the last one of this
     run, which a chained run will take. resume: a stopped run to go on with. keep: leave the
     stopped run in ``stopped`` (else nothing of a run outlives it). on_device: the host's stream
-    is drawn where the latent is (its ``_gpu`` names), if the host's stream is asked for.
+    is drawn where the latent is (its ``_gpu`` names), if the host's stream is asked for. calls and
+    taken are filled by the run: model calls, and what an adaptive sampler's steps were.
     """
 
     sampler: Sampler
@@ -64,6 +68,7 @@ class HostRun:
     keep: bool = False
     on_device: bool = False
     calls: int = 0
+    taken: list[Taken] = field(default_factory=list)
     stopped: Stopped | None = field(default=None, repr=False)
 
     def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
@@ -75,18 +80,22 @@ class HostRun:
                 model.noise, model.latent_image = (t.to(x.device) for t in self.resume.masked)
             masked = (model.noise, model.latent_image)
         watched = _Watched(model)
-        denoise = _guided if getattr(chosen, "cfg_pp", False) else _plain
+        denoise = _guided if getattr(chosen, "cfg_pp", False) else Plain
         levels = sigmas.tolist()
         with comfy.k_diffusion.sampling.tqdm(total=len(levels) - 1, disable=disable) as bar:
 
             def on_step(info: dict[str, Any]) -> None:
-                bar.update()
+                bar.update(info["i"] + 1 - bar.n)
                 if callback is not None:
                     callback(info)
 
+            def build(levels: tuple[float, ...], process: Process) -> Plan:
+                plan = self.sampler.plan(levels, process, **self.options)
+                self.taken = getattr(plan, "taken", [])
+                return plan
+
             carry = samplers.run(
-                lambda s, process: self.sampler.plan(s, process, **self.options),
-                denoise(watched, extra), x, [*levels, *self.ahead],
+                build, denoise(watched, extra), x, [*levels, *self.ahead],
                 process_of(model.inner_model.inner_model.model_sampling),
                 noise=self._noise(chosen, x, sigmas, extra.get("seed") or 0),
                 until=len(levels) - 1, carry=self.resume and self.resume.carry, on_step=on_step,
@@ -106,11 +115,6 @@ class HostRun:
         return source(chosen, seed, images, brownian)
 
 
-def _plain(model: Any, extra: dict[str, Any]) -> Callable[..., Any]:
-    """The model as our loop calls it."""
-    return lambda x, sigma: model(x, sigma, **extra)
-
-
 def _guided(model: Any, extra: dict[str, Any]) -> Callable[..., Any]:
     """The model as CFG++ needs it: with the unconditional answer, taken from the host's hook."""
     seen: list[torch.Tensor] = []
@@ -127,7 +131,7 @@ def _guided(model: Any, extra: dict[str, Any]) -> Callable[..., Any]:
     options = comfy.model_patcher.set_model_options_post_cfg_function(
         dict(extra.get("model_options") or {}), keep, disable_cfg1_optimization=True
     )
-    plain = _plain(model, {**extra, "model_options": options})
+    plain = Plain(model, {**extra, "model_options": options})
     return lambda x, sigma: (plain(x, sigma), seen.pop())
 
 
@@ -152,6 +156,17 @@ class HostNoise(Stream):
             )
         else:
             self.stream = functions.default_noise_sampler(x, seed=seed)
+
+    def of(self, k: int) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
+        """There is no noise for one image of a batch; a run without fresh noise never asks."""
+
+        def refuse(like: torch.Tensor, draw: Draw) -> torch.Tensor:
+            raise ValueError(
+                "noise 'host' is drawn for a whole batch, and this sampler takes its images one "
+                "by one; choose another noise, or a batch of one"
+            )
+
+        return refuse
 
     def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
         return self.stream(like.new_tensor(draw.start), like.new_tensor(draw.end))

@@ -141,6 +141,9 @@ def ksample(
     report["model_calls"] = getattr(function, "calls", None)
     if any(notes):
         report["note"] = "\n".join(filter(None, notes))
+    if taken := getattr(function, "taken", None):
+        report["accepted"] = sum(image.accepted for image in taken)
+        report["rejected"] = sum(image.rejected for image in taken)
     report["seconds"] = round(time.perf_counter() - started, 3)
     return out, report
 

@@ -9,7 +9,10 @@ def describe(report: dict[str, Any]) -> str:
     """The report of ``ksample`` as the line shown on the node."""
     calls = report["model_calls"]
     counted = "model calls not counted" if calls is None else f"{calls} model calls"
-    line = f"{report['steps']} steps, {counted}, {report['seconds']:.2f} s"
+    steps = f"{report['steps']} steps"
+    if "accepted" in report:
+        steps = f"{report['accepted']} steps accepted, {report['rejected']} rejected"
+    line = f"{steps}, {counted}, {report['seconds']:.2f} s"
     return f"{line}\n{report['note']}" if "note" in report else line
 
 

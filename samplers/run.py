@@ -30,6 +30,10 @@ class Plan(Protocol):
     def guided(self) -> bool:
         """Whether rows read the unconditional answer."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether the rows depend on the latent, so that each image of a batch has its own."""
+
     def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """The numbered rows of ``steps`` user's steps after the first ``past`` ones.
 
@@ -76,6 +80,8 @@ def run(
     """Run the steps between ``sigmas`` and return x with what a next run would need.
 
     build: (sigmas, process) -> Plan. denoise: (x [B, ...], sigma [B]) -> D [B, ...] or (D, U).
+    Where the plan wants images alone, they are run one after the other as batches of one, with
+    ``denoise.of(k)`` and ``noise.of(k)`` where there is such a method.
     x: the noisy latent at ``sigmas[0]``; with ``carry`` its x is used instead, bit for bit.
     until: stop after this many steps (the later sigmas then only tell the table what follows).
     carry: what an earlier run returned; its last sigma must be ``sigmas[0]``.
@@ -88,12 +94,15 @@ def run(
         raise ValueError(f"until must be from 0 to {len(sigmas) - 1} steps, got {until}")
     past, x, memory = _resume(x, sigmas[0], carry)
     plan = build(past + sigmas, process)
-    machine = Machine(plan, len(past), denoise, noise, x, memory, on_step)
+    whole = Machine(plan, len(past), denoise, noise, x, memory, on_step)
     del x, memory  # the machine forgets them once they are used, and so must this frame
-    for k, row in plan.walk(machine, len(past), until):
-        machine.take(k, row)
-    machine.guard.finish()
-    return Carry((past + sigmas)[: len(past) + until + 1], machine.x, machine.memory)
+    machines = whole.images() if plan.alone else [whole]
+    for machine in machines:
+        for k, row in plan.walk(machine, len(past), until):
+            machine.take(k, row)
+        machine.guard.finish()
+    x = machine.x if machine is whole else torch.cat([machine.x for machine in machines])
+    return Carry((past + sigmas)[: len(past) + until + 1], x, machine.memory)
 
 
 def _resume(
@@ -123,12 +132,30 @@ class Machine:
         self.guard = _Guard(plan, past)
         self._shown = past - 1  # last step that the callback saw
 
+    def images(self) -> list[Machine]:
+        """One machine for each image of the batch."""
+        if self.x.shape[0] == 1:
+            return [self]
+
+        def of(source: Any, k: int) -> Any:
+            return source.of(k) if hasattr(source, "of") else source
+
+        return [
+            Machine(self.plan, self.past, of(self.denoise, k), of(self.noise, k),
+                    self.x[k : k + 1], {}, self.on_step)
+            for k in range(self.x.shape[0])
+        ]
+
+    def combined(self, row: Row) -> torch.Tensor:
+        """What the row makes of the memory, its noise left out."""
+        return _combine(row, self.memory)
+
     def take(self, k: int, row: Row) -> None:
         """One row: ask the model if it calls, combine, add its noise, forget what is done with."""
         self.memory["x", k] = self.x
         if row.calls:
             self._ask(k, row)
-        x = _combine(row, self.memory)
+        x = self.combined(row)
         for draw in row.noise:
             if draw.weight:
                 x.add_(self.noise(x, draw), alpha=draw.weight * self.plan.s_noise)
@@ -157,7 +184,8 @@ class Machine:
             level = sigma[0]
             self.on_step({
                 "i": row.step - self.past, "x": x, "denoised": d,
-                "sigma": level if start == row.sigma else x.new_tensor(start), "sigma_hat": level,
+                "sigma": level if start == row.sigma or self.plan.alone else x.new_tensor(start),
+                "sigma_hat": level,
             })
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -87,11 +87,17 @@ class Tableau:
         """
         h, last = end - sigma, self.calls - 1
         levels = [sigma + c * h for c in self.c[: last + 1]]
-        for i, weights in enumerate((*self.a[:last], self.b[: last + 1])):
-            slopes = {k + j: h * w / levels[j] for j, w in enumerate(weights) if w != 0}
-            x = {**slopes, k: 1.0 + slopes.get(k, 0.0)}
-            d = {j: -w for j, w in slopes.items()}
+        for i, weights in enumerate((*self.a[:last], self.b)):
+            x, d = self.weigh(weights, k, sigma, end)
             yield Stage(levels[i], end if i == last else levels[i + 1], x, d)
+
+    def weigh(
+        self, weights: Sequence[float], k: int, sigma: float, end: float
+    ) -> tuple[dict[int, float], dict[int, float]]:
+        """Weights of x_j and of D_j in ``x_k + h sum_j w_j (x_{k+j} - D_{k+j}) / sigma_j``."""
+        h = end - sigma
+        slopes = {k + j: h * w / (sigma + self.c[j] * h) for j, w in enumerate(weights) if w != 0}
+        return {**slopes, k: 1.0 + slopes.get(k, 0.0)}, {j: -w for j, w in slopes.items()}
 
 
 EULER = Tableau((0.0,), (), (1.0,))

@@ -178,6 +178,11 @@ class Table:
         return any(row.u for row in self.rows)
 
     @property
+    def alone(self) -> bool:
+        """Whether images need rows of their own: never, they do not depend on the latent."""
+        return False
+
+    @property
     def stochastic(self) -> bool:
         """Whether any row adds fresh noise."""
         return any(row.noise for row in self.rows)

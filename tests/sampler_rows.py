@@ -11,16 +11,17 @@ from stride.samplers import FLOW, Process
 class Row(NamedTuple):
     """order: published, of the deterministic form; None where no ODE is solved.
 
-    calls: model calls of n steps that end at sigma 0. stochastic: by default. counts: the two
-    step counts between which the order is measured. host: the models ("sd", "flow") on which the
-    sampler equals the host's function of its name to rounding. spared: calls fewer where a FLOW
-    run starts at sigma 1, from which the first step is one of first order. quiet: what switches
-    its fresh noise off, where that is not eta. marginal: whether its noise keeps the data's
-    variance with the D of an ordinary model; a consistency sampler needs a consistency model's.
+    calls: model calls of n steps that end at sigma 0, None where the latent decides. stochastic: by
+    default. counts: the two step counts between which the order is measured. host: the models
+    ("sd", "flow") on which the sampler equals the host's function of its name to rounding. spared:
+    calls fewer where a FLOW run starts at sigma 1, from which the first step is one of first order.
+    quiet: what switches its fresh noise off, where that is not eta. marginal: whether its noise
+    keeps the data's variance with the D of an ordinary model; a consistency sampler needs a
+    consistency model's.
     """
 
     order: int | None
-    calls: Callable[[int], int] = lambda n: n
+    calls: Callable[[int], int] | None = lambda n: n
     stochastic: bool = False
     counts: tuple[int, int] = (160, 320)
     host: tuple[str, ...] = ()
@@ -146,11 +147,17 @@ def heun_and_restarts(n: int) -> int:
 
 OTHERS = {
     "restart": Row(2, heun_and_restarts, stochastic=True, quiet={"times": 0}),
+    # Their order is that of the pair, and shows in the error by tolerance: see test_adaptive.py.
+    "dpm_adaptive": Row(None, calls=None),
+    "adaptive_steps": Row(None, calls=None),
 }
 ROWS = {
     **EULER, **RUNGE_KUTTA, **ADAMS, **EXPONENTIAL_MULTISTEP, **EXPONENTIAL_SINGLE, **STOCHASTIC,
     **CONSISTENCY, **OTHERS,
 }
+
+# An adaptive run has neither a fixed number of calls nor steps at which a cut changes nothing.
+TABLES = sorted(name for name, row in ROWS.items() if row.calls)
 
 
 def with_eta(name: str, eta: float) -> dict[str, float]:
@@ -162,6 +169,11 @@ def with_eta(name: str, eta: float) -> dict[str, float]:
 def quiet(name: str) -> dict[str, float]:
     """Options that switch all fresh noise off."""
     return {**with_eta(name, 0.0), **ROWS[name].quiet}
+
+
+def exact(name: str) -> dict[str, float]:
+    """Options that switch all fresh noise off and hold an adaptive sampler's error down."""
+    return quiet(name) if name in TABLES else {"eta": 0.0, "rtol": 1e-4, "atol": 1e-4}
 
 
 def is_guided(name: str) -> bool:

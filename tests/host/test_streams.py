@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from client import Failed
 from stride.samplers import Draw
 from stride.samplers.streams import GENERATORS, A1111Noise
 
@@ -58,3 +59,21 @@ def test_the_initial_noise_is_the_streams_first_draw(host, scene, noise):
     start = A1111Noise(noise, 5, range(2)).first(noisy.shape)
     both = torch.stack([noisy.flatten(), start.flatten()])
     assert float(torch.corrcoef(both)[0, 1]) > 0.999
+
+
+def test_a_brownian_tree_for_each_image(host, scene):
+    """A1111's SDE samplers: with source CPU image 1 of a batch is what seed + 1 gives alone."""
+    graph, batch = scene(), scene(batch=2)
+    one = [graph.stride(steps=6, seed=seed, **with_noise(graph, "a1111", "dpmpp_2m_sde"))
+           for seed in (5, 6)]
+    alone = torch.cat(host.latents(graph, *one))
+    both = host.latents(batch, batch.stride(steps=6, **with_noise(batch, "a1111", "dpmpp_2m_sde")))
+    torch.testing.assert_close(both[0], alone, rtol=1e-3, atol=1e-3)
+
+
+def test_a_brownian_tree_on_nvidia_is_refused(host, scene):
+    graph = scene()
+    node = graph.stride(**with_noise(graph, "a1111_nv", "dpmpp_2m_sde"))
+    graph.add("SaveLatent", samples=node[0], filename_prefix="latents/bad")
+    with pytest.raises(Failed, match="Brownian tree of torchsde"):
+        host.run(graph)
