@@ -12,7 +12,8 @@ INTRO = """# The samplers
 Any of them runs on any schedule, on VE models (SD1.5, SDXL, EDM, v-prediction) and on flow models
 (SD3, Flux, Wan). This page is made from the registry by `python3 dev.py docs`.
 
-* **order**: the published order of convergence of the noise-free form; "-" where no ODE is solved.
+* **order**: the published order of convergence of the noise-free form; "-" where no ODE is solved,
+  or in steps of the method's own choice.
 * **calls**: model calls of a 20-step run on the karras schedule.
 * **memory**: latents remembered between two model calls, beside the latent itself.
 * **noise**: what the name adds by default: none, independent draws, or increments of one Brownian
