@@ -21,8 +21,10 @@ ROUNDING = 1e-12  # relative to the largest value of the result
 class Row:
     """scheduler: diffusers' class, without "Scheduler". config: its settings. ours: our sampler.
 
-    step, times: keywords of its ``step`` and ``set_timesteps``. differs: why the two differ, and
-    ``between``: by how much, relative. Without it they are equal to ``within``.
+    step, times: keywords of its ``step`` and ``set_timesteps``. every: we step over so many of
+    their levels at once, where they are stages to us. unused: draws that theirs multiplies by 0
+    before the first one that counts. differs: why the two differ, and ``between``: by how much,
+    relative. Without it they are equal to ``within``.
     """
 
     scheduler: str
@@ -32,22 +34,26 @@ class Row:
     step: Mapping[str, Any] = field(default_factory=dict)
     times: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 10
+    every: int = 1
+    unused: int = 0
     within: float = ROUNDING
     differs: str = ""
     between: tuple[float, float] = (0.0, 0.0)
 
     def __str__(self) -> str:
-        said = [f"{k}={v}" for k, v in {**self.config, **self.step}.items()]
+        given = {**self.config, **self.step, **self.times}
+        said = [f"{k}={getattr(v, '__name__', v)}" for k, v in given.items()]
         return "-".join([self.scheduler, *said, self.ours])
 
     def apart(self, monkeypatch) -> float:
         """The largest difference of the two results, relative to the largest value."""
         theirs = Theirs(self, monkeypatch)
         want = theirs.run()
-        entry = samplers.get(self.ours)
+        entry, levels = samplers.get(self.ours), theirs.sigmas
+        levels = [*levels[: -1 : self.every], levels[-1]]
         found = samplers.run(
             lambda s, p: entry.plan(s, p, **self.options), denoise(theirs.process),
-            start() * theirs.sigmas[0], theirs.sigmas, theirs.process, noise=Draws(),
+            start() * levels[0], levels, theirs.process, noise=Draws(self.unused),
         ).x
         return float((found - want).abs().max() / want.abs().max())
 
@@ -59,15 +65,21 @@ def noise(k, like):
 
 
 class Draws:
-    """The fixed draws one after the other, for their ``randn_tensor`` and for our loop."""
+    """The fixed draws one after the other, for their ``randn_tensor`` and for our loop.
 
-    def __init__(self):
-        self.count = -1
+    A draw that our table names again is the same noise again.
+    """
 
-    def __call__(self, like, *_, **__):
-        self.count += 1
-        like = like if isinstance(like, torch.Tensor) else torch.empty(like)
-        return noise(self.count, like)
+    def __init__(self, count=0):
+        self.count, self.named = count, {}
+
+    def __call__(self, like, draw=None, **_):
+        k = self.named.get(draw and draw[1:], self.count)
+        if k == self.count:
+            self.count += 1
+        if draw is not None:
+            self.named[draw[1:]] = k
+        return noise(k, like if isinstance(like, torch.Tensor) else torch.empty(like))
 
 
 def denoise(process):
@@ -91,7 +103,7 @@ def start():
 # know their noise level by the timestep alone.
 KEEPS_SIGMA = ("Euler", "Heun", "KDPM2", "LMS", "DPMSolverSDE", "EDM", "Cosine")
 BY_TIME = ("DDIM", "DDPM", "PNDM", "LCM", "TCD")
-# Their two schedulers with Brownian noise and those without a VP schedule take no betas.
+# Those without a VP schedule.
 NO_BETAS = ("FlowMatch", "EDM", "Cosine")
 SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
@@ -120,8 +132,12 @@ class Theirs:
         for name in ("torch", "np"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, _Double(getattr(module, name)))
-        if hasattr(module, "randn_tensor"):
-            monkeypatch.setattr(module, "randn_tensor", Draws())
+        draws = Draws()
+        monkeypatch.setattr(module, "randn_tensor", draws, raising=False)
+        monkeypatch.setattr(  # of a start, two levels and a seed, and then of two levels
+            module, "BrownianTreeNoiseSampler", lambda x, *_, **__: lambda *_: draws(x),
+            raising=False,
+        )
         betas = {} if self.name.startswith(NO_BETAS) else SD
         self.scheduler = cls(**betas, **row.config)
         self.scheduler.set_timesteps(row.steps, **row.times)
@@ -137,6 +153,8 @@ class Theirs:
             return self.by_time[int(t)]
         if name.startswith("KDPM2") and i % 2:
             return float(scheduler.sigmas_interpol[i if name == "KDPM2Discrete" else i - 1])
+        if name == "DPMSolverSDE" and i % 2:
+            return float(scheduler.mid_point_sigma)
         return float(scheduler.sigmas[i])
 
     @property
@@ -159,11 +177,12 @@ class Theirs:
     def answer(self, x, d, sigma):
         """What their model says where ours says d, by their prediction type."""
         slope = (x - d) / sigma  # the noise, or the velocity of a flow model
-        if self.name.startswith("EDM"):
-            data = self.scheduler.config.sigma_data
-            r = math.hypot(data, sigma)
-            return (d - (data / r) ** 2 * x) * r / (sigma * data)
-        if self.row.config.get("prediction_type") == "v_prediction":
+        config = self.scheduler.config
+        if "sigma_data" in config:
+            r = math.hypot(config.sigma_data, sigma)
+            out = (d - (config.sigma_data / r) ** 2 * x) * r / (sigma * config.sigma_data)
+            return -out if config.prediction_type == "v_prediction" else out
+        if config.get("prediction_type") == "v_prediction":
             return (slope - sigma * d) / math.hypot(1.0, sigma)
         return slope
 

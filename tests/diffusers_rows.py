@@ -23,10 +23,25 @@ SPACINGS = (
     {"timestep_spacing": "leading", "steps_offset": 1},
     {"timestep_spacing": "trailing"},
 )
-CURVES = (
-    {"use_karras_sigmas": True}, {"use_exponential_sigmas": True}, {"use_beta_sigmas": True},
-)
+EXPONENTIAL_CURVE = {"use_exponential_sigmas": True}
+CURVES = ({"use_karras_sigmas": True}, EXPONENTIAL_CURVE, {"use_beta_sigmas": True})
 ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}  # sigma 4096
+
+
+def no_noise(t):
+    """tau of SA-Solver."""
+    return 0.0
+
+
+def all_noise(t):
+    return 1.0
+
+
+SHORT = {"simple_order_2": True}
+TAUS = (
+    (no_noise, {"tau": 0.0, **SHORT}),
+    (all_noise, {"tau_start": 1e6, "tau_end": 0.0, **SHORT}),
+)
 
 
 def over(settings, *rows):
@@ -169,13 +184,98 @@ UNIPC = (
     ),
 )
 
+_STAGE = (
+    "their second stage is the midpoint formula, of which D's slope gets phi_1 / 2; the paper's "
+    "(and ours) the exact phi_2"
+)
+SINGLESTEP = (
+    # Their steps are the stages of ours: two or three to one, then one to sigma 0. Ours have
+    # their stages even in log sigma, as the exponential curve has its levels.
+    Row("DPMSolverSinglestep", {**ZERO, **EXPONENTIAL_CURVE}, "dpmpp_2s", steps=9, every=2),
+    Row("DPMSolverSinglestep", {**ZERO, **EXPONENTIAL_CURVE, "solver_type": "heun"}, "dpmpp_2s",
+        {"solver_type": "phi_2"}, steps=9, every=2),
+    Row("DPMSolverSinglestep", {**ZERO, **EXPONENTIAL_CURVE, "solver_order": 1}, "euler"),
+    Row("DPMSolverSinglestep", {**SDE, **EXPONENTIAL_CURVE}, "dpmpp_sde", steps=9, every=2),
+    Row(
+        "DPMSolverSinglestep", {**ZERO, **EXPONENTIAL_CURVE, "solver_order": 3}, "dpmpp_3s",
+        every=3, between=(0.018, 0.020), differs=_STAGE,
+    ),
+    Row(
+        "DPMSolverSinglestep",
+        {**SMALLEST, **EXPONENTIAL_CURVE, "algorithm_type": "dpmsolver", "solver_order": 3},
+        "dpm_fast", steps=9, between=(0.058, 0.065), differs=_STAGE,
+    ),
+    Row(
+        "DPMSolverSinglestep",
+        {**ZERO, **EXPONENTIAL_CURVE, "solver_order": 3, "solver_type": "heun"}, "dpmpp_3s",
+        every=3, between=(3.8e-3, 4.2e-3),
+        differs="their result takes all three answers, the paper's the first and the last",
+    ),
+    *over(
+        (*SPACINGS, *CURVES, V),
+        Row("DPMSolverSDE", {}, "dpmpp_sde"),
+    ),
+)
+
+STOCHASTIC = (
+    *over(
+        (*SPACINGS, *CURVES, ZERO_SNR, V, FLOW),
+        Row("DPMSolverMultistep", SDE, "dpmpp_2m_sde"),
+        Row("DPMSolverMultistep", {**SDE, "solver_type": "heun"}, "dpmpp_2m_sde_heun"),
+    ),
+    Row(
+        "DPMSolverMultistep", {**SDE, "solver_order": 3, "solver_type": "heun"}, "dpmpp_3m_sde",
+        steps=MANY, between=(0.82, 0.91),
+        differs="with H twice the step in log-SNR the second difference of D belongs with "
+        "1/2 + (1 - exp(-H) - H) / H^2, near H / 6; theirs has -1/2 there, near -1",
+    ),
+    *over(
+        ({}, {"sigma_schedule": "karras"}),
+        Row("CosineDPMSolverMultistep", {}, "dpmpp_2m_sde"),
+        Row("CosineDPMSolverMultistep", {"solver_type": "heun"}, "dpmpp_2m_sde_heun"),
+    ),
+    *over(
+        (*SPACINGS, V),
+        *(Row("SASolver", {"tau_func": tau, "predictor_order": n, "corrector_order": m,
+                           "lower_order_final": False},
+              "sa_solver", {**ours, "predictor_order": n, "corrector_order": m})
+          for tau, ours in TAUS
+          for n, m in ((1, 1), (2, 2), (3, 3), (2, 4))),
+    ),
+    # Theirs asks for tau at the time where a step starts, from 800 to 200, ours where it ends, so
+    # that the same steps are stochastic with another window.
+    Row("SASolver", {"lower_order_final": False}, "sa_solver",
+        {**SHORT, "tau_start": 4.0, "tau_end": 0.1, "predictor_order": 2, "corrector_order": 2},
+        unused=2),
+    Row(
+        "SASolver", {"tau_func": no_noise, "lower_order_final": False, **FLOW}, "sa_solver",
+        {"tau": 0.0, **SHORT, "predictor_order": 2, "corrector_order": 2}, between=(0.034, 0.038),
+        differs="their flow list has its last level twice, so that one more call corrects the last "
+        "prediction",
+    ),
+)
+
+CONSISTENCY = (
+    *over(
+        ({}, V),
+        Row("TCD", {}, "tcd", {"gamma": 0.3}, {"eta": 0.3}, steps=4),
+        Row("TCD", {}, "tcd", {"gamma": 0.0}, {"eta": 0.0}, steps=4),
+        Row("TCD", {}, "tcd", {"gamma": 1.0}, {"eta": 1.0}, steps=4),
+        Row("LCM", {}, "lcm", steps=4, within=1e-6),
+    ),
+)
+
 FLOWS = (
     *over(
         ({}, {"shift": 3.0}, *CURVES),
         Row("FlowMatchEulerDiscrete", {}, "euler"),
+        Row("FlowMatchEulerDiscrete", {"stochastic_sampling": True}, "lcm"),
     ),
     Row("FlowMatchEulerDiscrete", {"use_dynamic_shifting": True}, "euler", times={"mu": 1.15}),
     *over(({}, {"shift": 3.0}), Row("FlowMatchHeunDiscrete", {}, "heun")),
 )
 
-ROWS = (*ONE_STEP, *RUNGE_KUTTA, *ADAMS, *EXPONENTIAL, *UNIPC, *FLOWS)
+ROWS = (
+    *ONE_STEP, *RUNGE_KUTTA, *ADAMS, *EXPONENTIAL, *UNIPC, *SINGLESTEP, *STOCHASTIC, *CONSISTENCY,
+    *FLOWS,
+)
