@@ -15,6 +15,7 @@ from .model import spec_of
 from .run import HostRun
 
 PREFIX = "stride_"  # ours in the host's own dropdowns; plain names there belong to the host
+REGISTRIES = {"sampler": samplers.REGISTRY, "schedule": schedules.REGISTRY}
 log = logging.getLogger("stride")
 
 
@@ -106,3 +107,9 @@ def problem_with(sampler: str | None = None, schedule: str | None = None) -> str
 
 def plain(name: str) -> str:
     return name.removeprefix(PREFIX)
+
+
+def canonical(kind: str, name: str) -> str:
+    """The one name of a sampler or schedule of ours, however it is spelled; others as they are."""
+    ours = REGISTRIES[kind]
+    return ours.get(plain(name)).name if plain(name) in ours else name

@@ -1,4 +1,4 @@
-"""The samplers' options as widgets: one per option name, with the widest of its ranges."""
+"""The samplers' and schedules' options as widgets, and the options that one node hands another."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .. import samplers
+from .names import REGISTRIES, canonical
 
-# What a StrideSampler hands to a KSampler: {"sampler": (name, {option: value})}.
+# What travels from node to node: {"sampler" or "schedule": (its name, {option: value})}.
 OptionsType = io.Custom("STRIDE_OPTIONS")
 _FIRST, _LAST = ("eta", "s_noise"), ("cfg_pp", "noise", "ensd")  # order on the node
 Choices = Mapping[str, tuple[str, dict[str, Any]]]
 
 
-def defaults() -> dict[str, dict[str, Any]]:
-    """The options of every sampler of ours, with the sampler's own defaults."""
+def defaults(kind: str) -> dict[str, dict[str, Any]]:
+    """The options of every sampler or schedule of ours, with its own defaults."""
     return {
         entry.name: {f.name: getattr(entry.options, f.name) for f in fields(entry.options)}
-        for entry in samplers.REGISTRY
+        for entry in REGISTRIES[kind]
     }
 
 
-def inputs() -> list[io.Input]:
-    """One optional input for each option that any sampler has."""
+def inputs(kind: str) -> list[io.Input]:
+    """One optional input for each option that any of them has, with the widest of its ranges."""
     found: dict[str, dict[str, Any]] = {}
-    for entry in samplers.REGISTRY:
+    for entry in REGISTRIES[kind]:
         for f in fields(entry.options):
             facts = found.setdefault(f.name, {**f.metadata, "default": f.default})
             for key, widest in (("low", min), ("high", max)):
                 if key in facts:
                     facts[key] = widest(facts[key], f.metadata[key])
+            if "values" in facts:
+                facts["values"] = tuple(dict.fromkeys((*facts["values"], *f.metadata["values"])))
+            if isinstance(f.default, float):  # a whole number for one entry, any for another
+                facts["default"] = float(facts["default"])
     names = sorted(found, key=lambda name: (name in _LAST, name not in _FIRST))
     return [_input(name, **found[name]) for name in names]
 
@@ -48,14 +52,37 @@ def _input(name: str, default: Any, help: str, low: Any = 0, high: Any = 1, valu
     return io.Float.Input(name, min=low, max=high, step=0.01, round=False, **common)
 
 
-def for_sampler(name: str, choices: Choices | None) -> dict[str, Any]:
-    """The options that a connected node set for this sampler; for another one it is an error."""
-    if not choices or "sampler" not in choices:
-        return {}
-    meant, options = choices["sampler"]
-    if meant != name:
+def passed_on() -> io.Input:
+    """The input through which a node gets the options of another one."""
+    return OptionsType.Input(
+        "options", optional=True,
+        tooltip="Options of another node, handed on together with this one's.",
+    )
+
+
+def handed_on(kind: str, name: str, mine: dict[str, Any], before: Choices | None) -> Choices:
+    """What a node puts out: its own options, and those that it was given."""
+    if before and kind in before:
         raise ValueError(
-            f"the connected options belong to '{meant}', this node samples with '{name}'; "
-            "choose the same sampler in both"
+            f"the connected options already hold those of {kind} '{before[kind][0]}', and this "
+            f"node adds those of '{name}'; a run has one {kind}"
         )
-    return options
+    return {**(before or {}), kind: (name, mine)}
+
+
+def for_run(sampler: str, schedule: str, choices: Choices | None) -> dict[str, dict[str, Any]]:
+    """The connected options as arguments of ``ksample``.
+
+    What was set for another sampler or schedule than the run's is an error.
+    """
+    for kind, name in (("sampler", sampler), ("schedule", schedule)):
+        meant = (choices or {}).get(kind, (name,))[0]
+        if canonical(kind, meant) != canonical(kind, name):
+            raise ValueError(
+                f"the connected options belong to the {kind} '{meant}', this node runs '{name}'; "
+                f"choose the same {kind} in both"
+            )
+    return {
+        argument: (choices or {}).get(kind, ("", {}))[1]
+        for kind, argument in (("sampler", "options"), ("schedule", "schedule_options"))
+    }

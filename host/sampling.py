@@ -21,38 +21,44 @@ CARRY_KEY = "stride"  # where a LATENT keeps a stopped run
 
 
 def sigmas_for(
-    model: Any, schedule: str, steps: int, denoise: float = 1.0, spare: bool = False
+    model: Any, schedule: str, steps: int, denoise: float = 1.0, spare: bool = False,
+    options: dict[str, Any] | None = None,
 ) -> torch.Tensor:
     """The sigmas of ``schedule`` for a host MODEL, float32 on the CPU.
 
     spare: plan one step more and drop the value before the last, as the host does for some of
-    its own samplers. Names of other packs go through the host's handler.
+    its own samplers. options: the schedule's own, for one of ours. Names of other packs go
+    through the host's handler.
     """
+    options = options or {}
     if problem := problem_with(schedule=schedule):
         raise ValueError(problem)
     model_sampling = model.get_model_object("model_sampling")
-    schedules.check_steps(schedule, steps)
+    steps = schedules.check_steps(schedule, steps)
     planned = schedules.planned_steps(schedule, steps, denoise)
     if planned == 0:
         return torch.empty(0)
     if plain(schedule) in schedules.REGISTRY:
         entry, spec = schedules.get(plain(schedule)), spec_of(model_sampling, family_of(model))
         if not spare or entry.counts:  # a distilled model knows its own levels only
-            return entry.sigmas(spec, steps, denoise)
-        sigmas = entry.sigmas(spec, planned + 1)
+            return entry.sigmas(spec, steps, denoise, **options)
+        sigmas = entry.sigmas(spec, planned + 1, **options)
     else:
+        refuse_options(schedule, options)
         sigmas = comfy.samplers.calculate_sigmas(model_sampling, schedule, planned + spare).cpu()
     if spare:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     return sigmas[-(steps + 1) :]
 
 
-def note_on(model: Any, schedule: str, steps: int) -> str | None:
+def note_on(
+    model: Any, schedule: str, steps: int, options: dict[str, Any] | None = None
+) -> str | None:
     """What a person should know of one of our schedules on this MODEL, or None."""
     if plain(schedule) not in schedules.REGISTRY:
         return None
     spec = spec_of(model.get_model_object("model_sampling"), family_of(model))
-    return schedules.get(plain(schedule)).note(spec, steps)
+    return schedules.get(plain(schedule)).note(spec, steps, **(options or {}))
 
 
 def sampler_object(name: str, options: dict[str, Any] | None = None, **run: Any) -> Any:
@@ -69,15 +75,19 @@ def sampler_object(name: str, options: dict[str, Any] | None = None, **run: Any)
         entry.configure(**options)
         on_device = name.endswith("_gpu")
         return comfy.samplers.KSAMPLER(HostRun(entry, options, on_device=on_device, **run))
-    if options:
-        raise ValueError(
-            f"'{name}' is not one of Stride's samplers and takes no options here, "
-            f"got {', '.join(options)}"
-        )
+    refuse_options(name, options)
     theirs = comfy.samplers.sampler_object(name)
     if hasattr(theirs, "sampler_function"):
         theirs.sampler_function = TheirRun(theirs.sampler_function)
     return theirs
+
+
+def refuse_options(name: str, options: dict[str, Any]) -> None:
+    """A sampler or schedule of the host or of another pack has no options that we could set."""
+    if options:
+        raise ValueError(
+            f"'{name}' is not one of Stride's and takes no options here, got {', '.join(options)}"
+        )
 
 
 def ksample(
@@ -85,11 +95,13 @@ def ksample(
     positive: Any, negative: Any, latent: dict[str, Any], *,
     denoise: float = 1.0, add_noise: bool = True, window: tuple[int, int] | None = None,
     leftover: bool = False, options: dict[str, Any] | None = None,
+    schedule_options: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the KSampler nodes do: sample ``latent`` and tell what it cost.
 
     window: (first step, step to stop before) of KSampler Advanced. leftover: stop there with the
-    noise that is left instead of going straight to sigma 0. Returns (LATENT, report).
+    noise that is left instead of going straight to sigma 0. options, schedule_options: the
+    sampler's and the schedule's own. Returns (LATENT, report).
     """
     started = time.perf_counter()
     if problem := problem_with(sampler, schedule):
@@ -102,7 +114,7 @@ def ksample(
     ours = plain(sampler) in samplers.REGISTRY
     name = samplers.get(plain(sampler)).name if ours else sampler
     spare = name in comfy.samplers.KSampler.DISCARD_PENULTIMATE_SIGMA_SAMPLERS
-    sigmas = sigmas_for(model, schedule, steps, denoise, spare)
+    sigmas = sigmas_for(model, schedule, steps, denoise, spare, schedule_options)
     ahead: tuple[float, ...] = ()
     if window is not None:
         first, last = window
@@ -116,7 +128,7 @@ def ksample(
     if len(sigmas) < 2:  # nothing to do, as in the host: denoise 0, or a window past the end
         return {**latent, "samples": samples}, {**report, "model_calls": 0, "seconds": 0.0}
 
-    notes = [note_on(model, schedule, steps)]
+    notes = [note_on(model, schedule, steps, schedule_options)]
     run: dict[str, Any] = {}
     stream = ""
     if ours:

@@ -53,7 +53,10 @@ def _prompt_inputs() -> list[io.Input]:
 def _options_input() -> io.Input:
     return host.options.OptionsType.Input(
         "options", optional=True,
-        tooltip="From a Sampler (Stride) node: eta, order and the like. Without it, defaults.",
+        tooltip=(
+            "From a Sampler (Stride) or Schedule (Stride) node: eta, order, rho and the like. "
+            "For both, connect one of them to the other. Without it, defaults."
+        ),
     )
 
 
@@ -97,7 +100,7 @@ class StrideKSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         return _result(cls, *host.ksample(
             model, seed, steps, cfg, sampler, schedule, positive, negative, latent_image,
-            denoise=denoise, options=host.options.for_sampler(sampler, options),
+            denoise=denoise, **host.options.for_run(sampler, schedule, options),
         ))
 
 
@@ -159,5 +162,5 @@ class StrideKSamplerAdvanced(io.ComfyNode):
             model, noise_seed, steps, cfg, sampler, schedule, positive, negative, latent_image,
             add_noise=add_noise == "enable", window=(start_at_step, end_at_step),
             leftover=return_with_leftover_noise == "enable",
-            options=host.options.for_sampler(sampler, options),
+            **host.options.for_run(sampler, schedule, options),
         ))

@@ -13,7 +13,7 @@ class StrideSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         sampler = sampler_input()
-        sampler.extra_dict = {"stride_options": host.options.defaults()}  # for web/stride.js
+        sampler.extra_dict = {"stride_options": host.options.defaults("sampler")}  # for web/
         return io.Schema(
             node_id="StrideSampler",
             display_name="Sampler (Stride)",
@@ -22,12 +22,12 @@ class StrideSampler(io.ComfyNode):
                 "A sampler with its options, for SamplerCustom and SamplerCustomAdvanced, or for "
                 "the options input of the Stride KSamplers."
             ),
-            inputs=[sampler, *host.options.inputs()],
+            inputs=[sampler, *host.options.inputs("sampler"), host.options.passed_on()],
             outputs=[
                 io.Sampler.Output(tooltip="The sampler."),
                 host.options.OptionsType.Output(
-                    "options", display_name="options",
-                    tooltip="Its options, for a KSampler (Stride) with that sampler."
+                    "options_out", display_name="options",
+                    tooltip="Its options, for a KSampler (Stride) with that sampler.",
                 ),
             ],
         )
@@ -37,9 +37,9 @@ class StrideSampler(io.ComfyNode):
         return host.problem_with(sampler=sampler) or True
 
     @classmethod
-    def execute(cls, sampler, **options) -> io.NodeOutput:
-        chosen = host.sampler_object(sampler, options)
-        return io.NodeOutput(chosen, {"sampler": (sampler, options)})
+    def execute(cls, sampler, options=None, **chosen) -> io.NodeOutput:
+        made = host.sampler_object(sampler, chosen)
+        return io.NodeOutput(made, host.options.handed_on("sampler", sampler, chosen, options))
 
 
 class StrideSchedule(io.ComfyNode):
@@ -47,16 +47,36 @@ class StrideSchedule(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        schedule = schedule_input()
+        schedule.extra_dict = {  # for web/
+            "stride_options": host.options.defaults("schedule"),
+            "stride_models": host.kinds.listing(),
+        }
         return io.Schema(
             node_id="StrideSchedule",
             display_name="Schedule (Stride)",
             category="sampling/stride",
-            description="The noise levels of a run: steps + 1 values that end in 0.",
+            description=(
+                "The noise levels of a run: steps + 1 values that end in 0, drawn as they are "
+                "changed. For SamplerCustom and SamplerCustomAdvanced; the options output is for "
+                "the Stride KSamplers."
+            ),
             inputs=[
                 io.Model.Input("model", tooltip="The model whose noise levels are used."),
-                schedule_input(), steps_input(), denoise_input(),
+                schedule, steps_input(), denoise_input(), *host.options.inputs("schedule"),
+                host.options.passed_on(),
             ],
-            outputs=[io.Sigmas.Output(tooltip="Decreasing noise levels, the last one 0.")],
+            outputs=[
+                io.Sigmas.Output(tooltip="Decreasing noise levels, the last one 0."),
+                host.options.OptionsType.Output(
+                    "options_out", display_name="options",
+                    tooltip=(
+                        "Its options, for a KSampler (Stride) with that schedule, which keeps "
+                        "its own steps and denoise."
+                    ),
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -64,5 +84,11 @@ class StrideSchedule(io.ComfyNode):
         return host.problem_with(schedule=schedule) or True
 
     @classmethod
-    def execute(cls, model, schedule, steps, denoise) -> io.NodeOutput:
-        return io.NodeOutput(host.sigmas_for(model, schedule, steps, denoise))
+    def execute(cls, model, schedule, steps, denoise, options=None, **chosen) -> io.NodeOutput:
+        sigmas = host.sigmas_for(model, schedule, steps, denoise, options=chosen)
+        if note := host.note_on(model, schedule, steps, chosen):
+            host.show_on_node(cls.hidden.unique_id, note)
+        return io.NodeOutput(
+            sigmas, host.options.handed_on("schedule", schedule, chosen, options),
+            ui={"stride": [host.kinds.remember(model)]},
+        )

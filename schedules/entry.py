@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from ..registry import Entry, Options
 from .spec import ModelSpec
 
 MAX_STEPS = 10_000
+_MAX_PLANNED = 100 * MAX_STEPS  # of a curve whose end alone is run: denoise 0.01
 
 # Two curve points closer than this (relative) count as rounding and are set one float32 apart.
 _ROUNDING = 1e-5
@@ -46,7 +48,7 @@ class Schedule(Entry):
         rule); 0 gives an empty list. Raises ValueError naming the schedule and the range.
         """
         chosen = self.configure(**options)
-        check_steps(self.name, steps)
+        steps = check_steps(self.name, steps)
         planned = planned_steps(self.name, steps, denoise)
         if planned == 0:
             return torch.empty(0)
@@ -68,21 +70,30 @@ class Schedule(Entry):
         return self.remark and self.remark(spec, steps, self.configure(**options))
 
 
-def check_steps(name: str, steps: int) -> None:
-    """Refuse a number of steps outside the contract."""
-    if isinstance(steps, bool) or steps != int(steps) or not 1 <= steps <= MAX_STEPS:
+def check_steps(name: str, steps: int) -> int:
+    """The number of steps; one outside the contract is refused."""
+    whole = isinstance(steps, Real) and not isinstance(steps, bool) and steps % 1 == 0
+    if not whole or not 1 <= steps <= MAX_STEPS:
         raise ValueError(
             f"schedule '{name}': steps must be a whole number from 1 to {MAX_STEPS}, got {steps}"
         )
+    return int(steps)
 
 
 def planned_steps(name: str, steps: int, denoise: float) -> int:
     """Steps of the whole curve of which the last ``steps`` are run; 0 where denoise is 0."""
-    if not 0.0 <= denoise <= 1.0:
+    if not isinstance(denoise, Real) or not 0.0 <= denoise <= 1.0:
         raise ValueError(f"schedule '{name}': denoise must be from 0 to 1, got {denoise}")
     if denoise == 0.0:
         return 0
-    return steps if denoise > 0.9999 else int(steps / denoise)
+    if denoise > 0.9999:
+        return steps
+    if steps / denoise > _MAX_PLANNED:
+        raise ValueError(
+            f"schedule '{name}': {steps} steps at denoise {denoise:g} are the end of a curve of "
+            f"{steps / denoise:.3g} steps; at most {_MAX_PLANNED}"
+        )
+    return int(steps / denoise)
 
 
 def _descending(name: str, values: np.ndarray, sigma_max: float) -> np.ndarray:

@@ -60,13 +60,24 @@ def test_ends_of_the_step_range(name, spec):
         assert len(sigmas) == steps + 1 and (sigmas[1:] < sigmas[:-1]).all()
 
 
-@pytest.mark.parametrize("steps", [0, -1, 10_001, 2.5, True])
+@pytest.mark.parametrize("steps", [0, -1, 10_001, 2.5, True, math.nan, math.inf, "20"])
 def test_bad_steps_are_named(steps):
     with pytest.raises(ValueError, match="schedule 'karras': steps .* from 1 to 10000"):
         schedules.get("karras").sigmas(SD, steps)
 
 
-@pytest.mark.parametrize("denoise", [-0.1, 1.1, math.nan])
+def test_whole_steps_may_be_floats():
+    assert torch.equal(
+        schedules.get("normal").sigmas(SD, 20.0), schedules.get("normal").sigmas(SD, 20)
+    )
+
+
+def test_a_curve_too_long_to_plan_is_refused():
+    with pytest.raises(ValueError, match="schedule 'simple': 20 steps at denoise 1e-09 are"):
+        schedules.get("simple").sigmas(SD, 20, 1e-9)
+
+
+@pytest.mark.parametrize("denoise", [-0.1, 1.1, math.nan, "1"])
 def test_bad_denoise_is_named(denoise):
     with pytest.raises(ValueError, match="schedule 'simple': denoise must be from 0 to 1"):
         schedules.get("simple").sigmas(SD, 20, denoise)

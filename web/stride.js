@@ -1,18 +1,32 @@
-// Shows on a Sampler (Stride) node the options that its sampler has, with that sampler's defaults.
+// Shows on a Sampler (Stride) or Schedule (Stride) node the options that its choice has, with that
+// choice's own defaults.
 
 import { app } from "../../scripts/app.js";
 
-const NODE = "StrideSampler";
-let defaults = {}; // sampler: {option: default}, from the node's own definition
+const CHOICES = { StrideSampler: "sampler", StrideSchedule: "schedule" }; // node: its dropdown
+const defaults = {}; // node: {sampler or schedule: {option: default}}, from the node's definition
 
-function optionsOf(sampler) {
-  return defaults[sampler.value] ?? {};
+export function widgetOf(node, name) {
+  return node.widgets.find((widget) => widget.name === name);
 }
 
-/** Show the widgets of the chosen sampler's options and keep the others out of the prompt. */
-function show(node, sampler) {
-  const mine = optionsOf(sampler);
-  const known = new Set(Object.values(defaults).flatMap(Object.keys));
+/** {option: default} of what is chosen on the node. */
+function optionsOf(node) {
+  const type = node.comfyClass;
+  return defaults[type]?.[widgetOf(node, CHOICES[type]).value] ?? {};
+}
+
+/** {option: value} as the node would send them. */
+export function chosenOptions(node) {
+  const mine = optionsOf(node);
+  const used = node.widgets.filter((widget) => widget.name in mine);
+  return Object.fromEntries(used.map((widget) => [widget.name, widget.value]));
+}
+
+/** Show the widgets of the chosen entry's options and keep the others out of the prompt. */
+function show(node) {
+  const mine = optionsOf(node);
+  const known = new Set(Object.values(defaults[node.comfyClass] ?? {}).flatMap(Object.keys));
   for (const widget of node.widgets) {
     if (!known.has(widget.name)) continue;
     const used = widget.name in mine;
@@ -35,39 +49,36 @@ app.registerExtension({
   name: "stride.options",
 
   beforeRegisterNodeDef(nodeType, nodeData) {
-    if (nodeData.name === NODE) {
-      defaults = nodeData.input.required.sampler[1].stride_options ?? {};
+    const choice = CHOICES[nodeData.name];
+    if (choice) {
+      defaults[nodeData.name] = nodeData.input.required[choice][1].stride_options ?? {};
     }
   },
 
   nodeCreated(node) {
-    if (node.comfyClass !== NODE) return;
-    const sampler = node.widgets.find((widget) => widget.name === "sampler");
-    const changed = sampler.callback;
-    sampler.callback = function (...args) {
+    if (!(node.comfyClass in CHOICES)) return;
+    const choice = widgetOf(node, CHOICES[node.comfyClass]);
+    const changed = choice.callback;
+    choice.callback = function (...args) {
       changed?.apply(this, args);
-      setValues(node, optionsOf(sampler));
-      show(node, sampler);
+      setValues(node, optionsOf(node));
+      show(node);
     };
 
     // By name, so that a workflow keeps its values when a later version has more options.
     const serialized = node.onSerialize;
     node.onSerialize = function (data) {
       serialized?.apply(this, arguments);
-      const mine = optionsOf(sampler);
-      const pairs = node.widgets
-        .filter((widget) => widget.name in mine)
-        .map((widget) => [widget.name, widget.value]);
-      data.properties = { ...data.properties, stride_options: Object.fromEntries(pairs) };
+      data.properties = { ...data.properties, stride_options: chosenOptions(node) };
     };
     const configured = node.onConfigure;
     node.onConfigure = function (data) {
       configured?.apply(this, arguments);
-      setValues(node, { ...optionsOf(sampler), ...data.properties?.stride_options });
-      show(node, sampler);
+      setValues(node, { ...optionsOf(node), ...data.properties?.stride_options });
+      show(node);
     };
 
-    setValues(node, optionsOf(sampler));
-    show(node, sampler);
+    setValues(node, optionsOf(node));
+    show(node);
   },
 });

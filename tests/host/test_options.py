@@ -3,7 +3,7 @@
 import pytest
 import torch
 from client import Failed, Rejected
-from stride import samplers
+from stride import samplers, schedules
 
 pytestmark = pytest.mark.host
 
@@ -48,12 +48,25 @@ def test_every_sampler_draws_the_demo_models_picture(host, scene, prediction):
         assert torch.equal(latent, pictures[name]), name
 
 
-def test_the_node_tells_which_options_belong_to_a_sampler(object_info):
-    spec = object_info["StrideSampler"]
-    belongs = spec["input"]["required"]["sampler"][1]["stride_options"]
-    assert set(belongs) == set(samplers.REGISTRY.names)
-    optional = set(spec["input"]["optional"])
-    assert set().union(*belongs.values()) == optional
+@pytest.mark.parametrize(
+    "node, choice, registry",
+    [("StrideSampler", "sampler", samplers.REGISTRY),
+     ("StrideSchedule", "schedule", schedules.REGISTRY)],
+)
+def test_the_node_tells_which_options_belong_to_a_name(object_info, node, choice, registry):
+    """Every option is an input; none has the name of another input of the node, nor of the URL."""
+    inputs = object_info[node]["input"]
+    belongs = inputs["required"][choice][1]["stride_options"]
+    assert set(belongs) == set(registry.names)
+    names = set().union(*belongs.values())
+    assert names | {"options"} == set(inputs["optional"])
+    assert not names & {*inputs["required"], "options", "name", "stride_curve"}
+    for entry in registry:
+        assert belongs[entry.name] == vars(entry.options)
+
+
+def test_options_of_samplers(object_info):
+    belongs = object_info["StrideSampler"]["input"]["required"]["sampler"][1]["stride_options"]
     assert belongs["euler_ancestral"]["eta"] == 1.0 and belongs["euler"]["eta"] == 0.0
     assert "order" not in belongs["euler"] and "order" in belongs["ipndm"]
     for name in ("StrideKSampler", "StrideKSamplerAdvanced"):
@@ -88,13 +101,102 @@ def test_a_bad_option_is_refused(host, scene, sampler, options, says):
         host.run(graph)
 
 
+def refused(host, graph, node, says):
+    graph.add("SaveLatent", samples=node[0], filename_prefix="latents/bad")
+    with pytest.raises((Rejected, Failed), match=says):
+        host.run(graph)
+
+
 def test_options_of_another_sampler_are_refused(host, scene):
     graph = scene()
     _, settings = with_options(graph, "ipndm", order=2)
     node = graph.stride(**{**settings, "sampler": "euler"})
-    graph.add("SaveLatent", samples=node[0], filename_prefix="latents/bad")
-    with pytest.raises(Failed, match="belong to 'ipndm', this node samples with 'euler'"):
-        host.run(graph)
+    refused(host, graph, node, "belong to the sampler 'ipndm', this node runs 'euler'")
+
+
+# Options of schedules ---------------------------------------------------------------------------
+
+
+def schedule_node(graph, schedule="karras", steps=4, **options):
+    return graph.add(
+        "StrideSchedule", model=graph.model, schedule=schedule, steps=steps, denoise=1.0, **options
+    )
+
+
+@pytest.mark.parametrize("first", ["sampler", "schedule"])
+def test_a_chain_of_options_reaches_the_run(host, scene, first):
+    """Sampler to schedule to KSampler or the other way round: what SamplerCustom draws."""
+    graph = scene()
+    if first == "sampler":
+        sampler = graph.add("StrideSampler", sampler="euler_ancestral", eta=0.5)
+        schedule = last = schedule_node(graph, rho=3.0, options=sampler[1])
+    else:
+        schedule = schedule_node(graph, rho=3.0)
+        sampler = last = graph.add(
+            "StrideSampler", sampler="euler_ancestral", eta=0.5, options=schedule[1]
+        )
+    settings = dict(sampler="euler_ancestral", schedule="karras")
+    nodes = [
+        graph.stride(**settings, options=last[1]),
+        graph.advanced(**settings, options=last[1]),
+        graph.custom(sampler=sampler[0], sigmas=schedule[0]),
+        graph.stride(**settings, options=graph.add(
+            "StrideSampler", sampler="euler_ancestral", eta=0.5)[1]),
+        graph.stride(**settings, options=schedule_node(graph, rho=3.0)[1]),
+    ]
+    chained, advanced, custom, no_rho, no_eta = host.latents(graph, *nodes)
+    assert torch.equal(chained, custom) and torch.equal(advanced, custom)
+    assert not torch.equal(chained, no_rho) and not torch.equal(chained, no_eta)
+
+
+def test_a_spelling_in_the_hosts_lists_is_the_same_name(host, scene):
+    graph = scene()
+    options = schedule_node(graph, rho=3.0)[1]
+    nodes = [graph.stride(schedule=name, options=options) for name in ("karras", "stride_karras")]
+    plain, prefixed = host.latents(graph, *nodes)
+    assert torch.equal(plain, prefixed)
+
+
+def test_options_of_another_schedule_are_refused(host, scene):
+    graph = scene()
+    node = graph.stride(schedule="beta", options=schedule_node(graph, rho=3.0)[1])
+    refused(host, graph, node, "belong to the schedule 'karras', this node runs 'beta'")
+
+
+def test_a_run_has_one_set_of_options_of_each_kind(host, scene):
+    graph = scene()
+    twice = schedule_node(graph, "beta", options=schedule_node(graph)[1])
+    node = graph.stride(schedule="beta", options=twice[1])
+    refused(host, graph, node, "already hold those of schedule 'karras', and this node adds .*beta")
+
+
+@pytest.mark.parametrize(
+    "schedule, options, says",
+    [
+        ("beta", {"rho": 2.0}, "'beta' has no option 'rho'; its options: alpha, beta"),
+        ("karras", {"rho": 1000.0}, "rho"),
+        ("kl_optimal_of_nobody", {}, "unknown schedule"),
+        ("neighbour_line", {"rho": 3.0}, "not one of Stride's and takes no options here, got rho"),
+    ],
+)
+def test_a_bad_option_of_a_schedule_is_refused(host, scene, schedule, options, says):
+    graph = scene()
+    node = graph.custom(sigmas=schedule_node(graph, schedule, **options)[0])
+    refused(host, graph, node, says)
+
+
+def test_the_schedule_node_tells_which_model_it_ran_with(host, scene):
+    """The frontend draws the curve for that model from then on."""
+    graph = scene("flow")
+    node = schedule_node(graph, "normal", steps=7)
+    graph.add("SaveLatent", samples=graph.custom(sigmas=node[0])[0], filename_prefix="latents/x")
+    (seen,) = host.run(graph)[node.id]["stride"]
+    assert seen["process"] == "FLOW" and seen["sigma_max"] == 1.0
+    drawn = host.call(f"/stride/sigmas?schedule=normal&steps=7&model={seen['model']}")
+    assert drawn["model"] == seen
+    assert drawn["sigmas"] == host.call("/stride/sigmas?schedule=normal&steps=7&model=flow:3")[
+        "sigmas"
+    ]
 
 
 # The host's noise takes the whole batch from one stream, in order.
