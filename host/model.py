@@ -13,8 +13,9 @@ from ..samplers import FLOW, VE, Process
 
 # By the class of the host's model config, most derived first; names, since old hosts lack some.
 _FAMILIES = {
-    "SD15": "sd15", "SDXL": "sdxl", "SVD_img2vid": "svd", "FluxSchnell": "flux_schnell",
-    "Flux2": "flux2", "Flux": "flux", "Chroma": "chroma", "WAN21_T2V": "wan",
+    "SD15": "sd15", "SD20": "sd2", "SDXL": "sdxl", "SVD_img2vid": "svd",
+    "FluxSchnell": "flux_schnell", "Flux2": "flux2", "Flux": "flux",
+    "Chroma": "chroma", "WAN21_T2V": "wan",
 }
 
 

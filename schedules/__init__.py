@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 from ..registry import Registry
-from . import beta, closed_form, model_grid
+from . import beta, closed_form, distilled, model_grid, tables
 from .entry import MAX_STEPS, Schedule, check_steps, planned_steps
 from .spec import ModelSpec
 
 REGISTRY: Registry[Schedule] = Registry(
     "schedule", Schedule,
-    (s for family in (model_grid, closed_form, beta) for s in family.SCHEDULES),
+    (
+        s for family in (model_grid, closed_form, beta, tables, distilled)
+        for s in family.SCHEDULES
+    ),
 )
 get, register = REGISTRY.get, REGISTRY.add
 

@@ -55,6 +55,8 @@ class Schedule(Entry):
         if self.counts and planned not in self.counts:
             *most, last = map(str, self.counts)
             made_for = f"{', '.join(most)} or {last}" if most else last
+            if len(most) > 2 and self.counts[-1] - self.counts[0] == len(most):
+                made_for = f"{self.counts[0]} to {last}"
             part = "" if planned == steps else f" in all, of which denoise leaves {steps}"
             raise ValueError(
                 f"schedule '{self.name}' is made for {made_for} steps and has no curve for "

@@ -10,7 +10,7 @@ import numpy as np
 from ..samplers.process import FLOW, VE, Process
 
 # The model families for which somebody published a table of noise levels.
-FAMILIES = ("sd15", "sdxl", "svd", "flux", "flux_schnell", "flux2", "chroma", "wan")
+FAMILIES = ("sd15", "sd2", "sdxl", "svd", "flux", "flux_schnell", "flux2", "chroma", "wan")
 
 
 @dataclass(frozen=True)

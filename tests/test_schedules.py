@@ -29,6 +29,21 @@ ROWS = {
     "karras": None,
     "exponential": None,
     "beta": None,
+    # Tested against the published numbers in test_tables.py and test_distilled.py.
+    "align_your_steps": None,
+    "align_your_steps_a1111": None,
+    "align_your_steps_30": None,
+    "align_your_steps_32": None,
+    "align_your_steps_gits": None,
+    "denoising_trajectory": None,
+    "optimal_steps": None,
+    "lcm": None,
+    "sd_turbo": None,
+    "sdxl_lightning": None,
+    "hyper_sd": None,
+    "flux_schnell": None,
+    "flux2_turbo": None,
+    "wan_lightning": None,
 }
 
 

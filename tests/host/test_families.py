@@ -11,7 +11,8 @@ pytestmark = pytest.mark.host
     ("SD15", "sd15"), ("SD15_instructpix2pix", "sd15"), ("SDXL", "sdxl"), ("SSD1B", "sdxl"),
     ("SVD_img2vid", "svd"), ("Flux", "flux"), ("FluxInpaint", "flux"), ("Chroma", "chroma"),
     ("FluxSchnell", "flux_schnell"), ("Flux2", "flux2"), ("WAN21_I2V", "wan"),
-    ("WAN22_T2V", "wan"), ("SD20", ""), ("SDXLRefiner", ""), ("SD3", ""), ("QwenImage", ""),
+    ("WAN22_T2V", "wan"), ("SD20", "sd2"), ("SD21UnclipH", "sd2"),
+    ("SDXLRefiner", ""), ("SD3", ""), ("QwenImage", ""),
 ])  # fmt: skip
 def test_family_of_the_hosts_models(comfy, config, family):
     import comfy.supported_models
