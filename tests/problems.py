@@ -35,14 +35,15 @@ def gaussian_flow(x, sigma, sigma_next, process):
 def mixture(process):
     """D(x, sigma) for two narrow Gaussians: nonlinear, each coordinate by itself."""
 
+    low, high = MEANS.tolist()
+
     def denoise(x, sigma):
-        sigma = sigma.double()[:, None, None]
-        alpha = torch.ones_like(sigma) if process is VE else 1.0 - sigma
+        sigma = sigma.double()[:, None]
+        alpha = 1.0 if process is VE else 1.0 - sigma
         var = alpha**2 * SPREAD + sigma**2
-        away = x[..., None] - alpha * MEANS
-        weight = torch.softmax(-(away**2) / (2 * var), -1)
-        posterior = MEANS + alpha * SPREAD / var * away
-        return (weight * posterior).sum(-1)
+        keep = alpha * SPREAD / var
+        chance = torch.sigmoid(alpha * (high - low) / var * (x - alpha * (high + low) / 2))
+        return keep * x + (1.0 - alpha * keep) * (low + (high - low) * chance)
 
     return denoise
 

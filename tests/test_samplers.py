@@ -123,7 +123,7 @@ def test_long_runs_reach_the_data(name, spec):
     if ROWS[name].order is None:
         pytest.skip("no ODE is solved")
     model = SPECS[spec]
-    sigmas = beta(spec, 400)
+    sigmas = beta(spec, 200)
     x = start(float(sigmas[0]))
     out = samplers.sample(
         name, answers(name, gaussian(model.process)), x, sigmas, model.process, **exact(name)
