@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from ..registry import Registry
-from . import beta, closed_form, distilled, model_grid, tables
+from . import beta, closed_form, distilled, model_grid, tables, transforms
 from .entry import MAX_STEPS, Schedule, check_steps, planned_steps
 from .spec import ModelSpec
 
@@ -22,5 +22,5 @@ get, register = REGISTRY.get, REGISTRY.add
 
 __all__ = [
     "MAX_STEPS", "REGISTRY", "ModelSpec", "Schedule", "check_steps", "get", "planned_steps",
-    "register",
+    "register", "transforms",
 ]

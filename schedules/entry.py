@@ -110,12 +110,17 @@ def _descending(name: str, values: np.ndarray, sigma_max: float) -> np.ndarray:
     if np.any(values[1:] > values[:-1] * (1 + _ROUNDING)):
         i = int(np.argmax(values[1:] > values[:-1] * (1 + _ROUNDING)))
         raise ValueError(f"schedule '{name}' rises after its value {i}: {values[i : i + 2]}")
-    out = np.minimum(values.astype(np.float32), top)
-    for i in np.flatnonzero(out[1:] >= out[:-1]) + 1:
-        # A run of ties moves down one float at a time, each below the one before it.
-        while i < len(out) and out[i] >= out[i - 1]:
-            out[i] = np.nextafter(out[i - 1], np.float32(0))
-            i += 1
+    out = separate(np.minimum(values.astype(np.float32), top))
     if out[-1] <= 0:
         raise ValueError(f"schedule '{name}' reaches sigma 0 before its last step")
     return np.append(out, np.float32(0))
+
+
+def separate(values: np.ndarray) -> np.ndarray:
+    """Float32 values that fall, but for ties, with each tie moved one float below the other."""
+    for i in np.flatnonzero(values[1:] >= values[:-1]) + 1:
+        # A run of ties moves down one float at a time, each below the one before it.
+        while i < len(values) and values[i] >= values[i - 1]:
+            values[i] = np.nextafter(values[i - 1], np.float32(0))
+            i += 1
+    return values

@@ -76,17 +76,18 @@ class Origin:
 
     def _relation(self, spec: ModelSpec) -> str:
         if self.process is spec.process and _near(self.top, spec.sigma_max):
-            if spec.family in self.families:
-                return "own"
-            if _near(self.bottom, spec.sigma_min):
-                return "alike"
+            # The smallest sigma does not matter: it belongs to the model's own time grid, and the
+            # same sigma of the same process is the same noise on any model.
+            return "own" if spec.family in self.families else "alike"
         sds = self.process is VE and _near(self.top, sd().sigma_max)
         return "clock" if sds and has_sd_clock(spec) else "foreign"
 
     def place(self, curve: np.ndarray, spec: ModelSpec) -> np.ndarray:
-        """The curve [n] on a model: its own numbers where the model has the noise levels it was
-        made for; its timesteps where the model has SD's clock (zero-terminal-SNR); else mapped so
-        that the range of log-SNR from ``top`` to ``bottom`` becomes the model's.
+        """The curve [n] on a model.
+
+        Its own numbers on the same process with the same largest sigma; its timesteps on a model
+        with SD's clock (zero-terminal-SNR); else mapped so that the range of log-SNR from ``top``
+        to ``bottom`` becomes the model's.
         """
         relation = self._relation(spec)
         if relation == "clock":
@@ -105,7 +106,7 @@ class Origin:
     def remark(self, spec: ModelSpec) -> str | None:
         """What a person should know of the list on that model."""
         how = {
-            "own": None, "alike": "this model has the same noise levels",
+            "own": None, "alike": "this model has the same range of noise",
             "clock": "used by its timesteps", "foreign": "mapped through log-SNR",
         }[self._relation(spec)]
         if how is None:

@@ -39,6 +39,9 @@ def test_published_sigmas(name, steps, family, published):
         np.testing.assert_allclose(sigmas[:-1], published, atol=5.1e-5 * (min(published) > 1e-3))
         assert sigmas[-1] == 0 and sigmas[0] == 1
         assert schedules.get(name).note(replace(FLOW, family=family), steps) is None
+        # The host's own KSampler does not tell which flow model it is: the levels are the same.
+        unknown = schedules.get(name).sigmas(ModelSpec.flow(shift), steps)
+        assert torch.equal(unknown, sigmas)
 
 
 @pytest.mark.parametrize("name, timesteps", TIMESTEPS)

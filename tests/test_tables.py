@@ -189,11 +189,13 @@ def test_what_is_said_of_a_table():
     note = schedules.get("align_your_steps").note
     assert note(of("sd15"), 10) is None and note(of("sdxl"), 10) is None
     assert note(of("svd", WIDE), 10) is None
-    assert note(SD, 10) == "made for SD1.5; this model has the same noise levels"
+    assert note(SD, 10) == "made for SD1.5; this model has the same range of noise"
     assert note(of("sdxl"), 10, table="sd15") == note(SD, 10)
     assert note(of("sdxl", ZSNR), 10) == "made for SDXL; used by its timesteps"
     assert note(of("flux", MODELS["flux"]), 10) == "made for SD1.5; mapped through log-SNR"
-    assert schedules.get("optimal_steps").note(of("flux", MODELS["flux"]), 10) is None
+    note = schedules.get("optimal_steps").note
+    assert note(of("flux", MODELS["flux"]), 10) is None
+    assert note(MODELS["flow 8"], 10) == "made for FLUX.1; this model has the same range of noise"
     assert "FLUX.1; mapped" in schedules.get("optimal_steps").note(of("sd15"), 10)
     assert "mapped" in schedules.get("denoising_trajectory").note(EDM, 10)
     assert schedules.get("karras").note(EDM, 10) is None
