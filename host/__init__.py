@@ -14,13 +14,13 @@ import comfy.sd1_clip
 import comfy.supported_models_base
 from comfy_api.latest import ComfyExtension, io
 
-from . import kinds, options, routes
+from . import kinds, levels, options, routes
 from .names import problem_with, register, sampler_names, schedule_names
 from .sampling import ksample, note_on, sampler_object, sigmas_for
 from .words import describe, show_on_node
 
 __all__ = [
-    "ComfyExtension", "comfy", "describe", "io", "kinds", "ksample", "note_on", "options",
+    "ComfyExtension", "comfy", "describe", "io", "kinds", "ksample", "levels", "note_on", "options",
     "problem_with", "register", "routes", "sampler_names", "sampler_object", "schedule_names",
     "show_on_node", "sigmas_for",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..host import ComfyExtension, io
 from .demo_model import StrideDemoModel
 from .ksampler import StrideKSampler, StrideKSamplerAdvanced
+from .levels import StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit
 from .parts import StrideSampler, StrideSchedule
 
 
@@ -14,6 +15,7 @@ class StrideExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             StrideKSampler, StrideKSamplerAdvanced, StrideSampler, StrideSchedule,
+            StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit,
             StrideDemoModel,
         ]
 

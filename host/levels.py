@@ -1,0 +1,52 @@
+"""Sigmas that do not come from a schedule: typed by hand, or changed by the nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..samplers import VE
+from ..schedules import transforms
+from .model import process_of
+
+blend, split_at = transforms.blend, transforms.split_at
+
+
+def typed(text: str, model: Any = None) -> torch.Tensor:
+    """Sigmas typed by hand; a connected MODEL's largest one is the limit for the first."""
+    top = None if model is None else float(model.get_model_object("model_sampling").sigma_max)
+    return transforms.parse(text, top)
+
+
+def problem_with_text(text: str | None) -> str | None:
+    """What is wrong with typed sigmas; None where nothing is, or where they are not known yet."""
+    try:
+        if isinstance(text, str):
+            typed(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def adjust(
+    sigmas: torch.Tensor, model: Any, steps: int, shift: float, last: float, discard: bool,
+    denoise: float,
+) -> torch.Tensor:
+    """The transforms that are not neutral, in this order.
+
+    steps: 0 keeps the number. shift: 1 is none; a MODEL's largest sigma stays where it is, else
+    the first one. last: 0 keeps the last step. discard: without the level before the last.
+    denoise: 1 keeps all steps.
+    """
+    sampling = None if model is None else model.get_model_object("model_sampling")
+    if steps:
+        sigmas = transforms.resample(sigmas, steps, process_of(sampling) if sampling else VE)
+    if shift != 1:
+        top = float(sampling.sigma_max) if sampling else None
+        sigmas = transforms.shift(sigmas, shift, top)
+    if last:
+        sigmas = transforms.last_from(sigmas, last)
+    if discard:
+        sigmas = transforms.discard_penultimate(sigmas)
+    return transforms.trim(sigmas, denoise)

@@ -1,0 +1,139 @@
+"""Sigmas typed by hand and changed, for the SIGMAS inputs of any node."""
+
+from __future__ import annotations
+
+from .. import host
+from ..host import io
+from .ksampler import denoise_input
+
+_FALLS = "Falling noise levels, the last one 0."
+
+
+def _model_input(why: str) -> io.Model.Input:
+    return io.Model.Input("model", optional=True, tooltip=why)
+
+
+class StrideSigmas(io.ComfyNode):
+    """Sigmas typed by hand."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StrideSigmas",
+            display_name="Sigmas (Stride)",
+            category="sampling/stride",
+            description="Noise levels typed by hand, checked before anything runs.",
+            inputs=[
+                io.String.Input(
+                    "sigmas", default="14.6, 7.1, 3e-1, 0",
+                    tooltip="Falling numbers that end in 0, parted by commas or spaces.",
+                ),
+                _model_input("Where connected, the first sigma must not be above its largest."),
+            ],
+            outputs=[io.Sigmas.Output(tooltip=_FALLS)],
+        )
+
+    @classmethod
+    def validate_inputs(cls, sigmas: str | None = None):
+        return host.levels.problem_with_text(sigmas) or True
+
+    @classmethod
+    def execute(cls, sigmas, model=None) -> io.NodeOutput:
+        return io.NodeOutput(host.levels.typed(sigmas, model))
+
+
+class StrideSigmasAdjust(io.ComfyNode):
+    """Every transform of one curve, each neutral until it is set."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StrideSigmasAdjust",
+            display_name="Adjust Sigmas (Stride)",
+            category="sampling/stride",
+            description="Changes noise levels. What is left as it is does nothing.",
+            inputs=[
+                io.Sigmas.Input("sigmas", tooltip="Noise levels from any node."),
+                io.Int.Input(
+                    "steps", default=0, min=0, max=10000,
+                    tooltip="The same curve with so many steps; 0 keeps their number.",
+                ),
+                io.Float.Input(
+                    "shift", default=1.0, min=0.01, max=100.0, step=0.01, round=False,
+                    tooltip="Time shift: above 1 spends more steps at high noise; 1 is none.",
+                ),
+                io.Float.Input(
+                    "last_sigma", default=0.0, min=0.0, max=10000.0, step=0.001, round=False,
+                    tooltip="The last step begins here; 0 keeps the curve's own.",
+                ),
+                io.Boolean.Input(
+                    "discard_penultimate", default=False,
+                    tooltip="Drops the level before the last, as A1111 does for some samplers.",
+                ),
+                denoise_input(),
+                _model_input("For a flow model, to follow its log-SNR, and for parts of a run."),
+            ],
+            outputs=[io.Sigmas.Output(tooltip=_FALLS)],
+        )
+
+    @classmethod
+    def execute(
+        cls, sigmas, steps, shift, last_sigma, discard_penultimate, denoise, model=None
+    ) -> io.NodeOutput:
+        return io.NodeOutput(host.levels.adjust(
+            sigmas, model, steps, shift, last_sigma, discard_penultimate, denoise
+        ))
+
+
+class StrideSigmasBlend(io.ComfyNode):
+    """A curve between two."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StrideSigmasBlend",
+            display_name="Blend Sigmas (Stride)",
+            category="sampling/stride",
+            description="Noise levels between two curves with the same number of steps.",
+            inputs=[
+                io.Sigmas.Input("sigmas_1", tooltip="What weight 0 gives."),
+                io.Sigmas.Input("sigmas_2", tooltip="What weight 1 gives."),
+                io.Float.Input(
+                    "weight", default=0.5, min=0.0, max=1.0, step=0.01,
+                    tooltip="The way from the first to the second, in log sigma.",
+                ),
+            ],
+            outputs=[io.Sigmas.Output(tooltip=_FALLS)],
+        )
+
+    @classmethod
+    def execute(cls, sigmas_1, sigmas_2, weight) -> io.NodeOutput:
+        return io.NodeOutput(host.levels.blend(sigmas_1, sigmas_2, weight))
+
+
+class StrideSigmasSplit(io.ComfyNode):
+    """A run for two models, parted at a noise level."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StrideSigmasSplit",
+            display_name="Split Sigmas at Level (Stride)",
+            category="sampling/stride",
+            description="Parts a run for two models, such as the two experts of Wan 2.2.",
+            inputs=[
+                io.Sigmas.Input("sigmas", tooltip="Noise levels from any node."),
+                io.Float.Input(
+                    "sigma", default=0.875, min=0.0, max=10000.0, step=0.001, round=False,
+                    tooltip="Steps that begin here or above are the first part.",
+                ),
+            ],
+            outputs=[
+                io.Sigmas.Output("high", display_name="high", tooltip="The steps above."),
+                io.Sigmas.Output("low", display_name="low", tooltip="The steps below."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, sigmas, sigma) -> io.NodeOutput:
+        return io.NodeOutput(*host.levels.split_at(sigmas, sigma))
