@@ -73,7 +73,7 @@ def _flow(family: str) -> Origin:
 
 SCHEDULES = (
     Schedule(
-        name="lcm", label="LCM", counts=tuple(range(1, 51)),
+        name="lcm_timesteps", label="LCM timesteps", counts=tuple(range(1, 51)),
         source="Luo et al. 2023, arXiv:2310.04378; diffusers LCMScheduler",
         **_preset(Origin(("sd15", "sdxl")), lcm),
     ),

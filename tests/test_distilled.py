@@ -10,7 +10,7 @@ from stride.schedules import ModelSpec
 
 SD, FLOW = ModelSpec.discrete(), ModelSpec.flow()
 ZSNR = ModelSpec.discrete(zero_terminal_snr=True)
-NAMES = ["lcm", "sd_turbo", "sdxl_lightning", "hyper_sd", "flux_schnell", "flux2_turbo",
+NAMES = ["lcm_timesteps", "sd_turbo", "sdxl_lightning", "hyper_sd", "flux_schnell", "flux2_turbo",
          "wan_lightning"]
 PUBLISHED = [
     # LightX2V-Wan2.2-Lightning issue 3, four digits
@@ -27,7 +27,7 @@ TIMESTEPS = [
     ("sdxl_lightning", [999, 874, 749, 624, 499, 374, 249, 124]),
     ("hyper_sd", [800]), ("hyper_sd", [999, 499]), ("hyper_sd", [999, 749, 499, 249]),
     ("sd_turbo", [999]), ("sd_turbo", [999, 899, 799, 699]),
-    ("lcm", [999]), ("lcm", [999, 759, 499, 259]),
+    ("lcm_timesteps", [999]), ("lcm_timesteps", [999, 759, 499, 259]),
 ]
 
 
@@ -67,14 +67,14 @@ def test_trailing_is_diffusers(name, steps):
 def test_lcm_is_diffusers(steps):
     lcm = pytest.importorskip("diffusers").LCMScheduler()
     lcm.set_timesteps(steps)
-    ours = schedules.get("lcm").sigmas(SD, steps)
+    ours = schedules.get("lcm_timesteps").sigmas(SD, steps)
     np.testing.assert_allclose(ours[:-1], SD.sigmas[lcm.timesteps.numpy()], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name, steps, says", [
     ("wan_lightning", 6, "made for 4 or 8 steps and has no curve for 6"),
     ("flux2_turbo", 20, "made for 8 steps"), ("flux_schnell", 5, "made for 1 to 4 steps"),
-    ("lcm", 51, "made for 1 to 50 steps"), ("sd_turbo", 11, "made for 1 to 10 steps"),
+    ("lcm_timesteps", 51, "made for 1 to 50 steps"), ("sd_turbo", 11, "made for 1 to 10 steps"),
     ("sdxl_lightning", 6, "made for 1, 2, 4 or 8 steps"),
     ("hyper_sd", 16, "made for 1, 2, 4, 8 or 12 steps"),
 ])  # fmt: skip

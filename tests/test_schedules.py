@@ -37,7 +37,7 @@ ROWS = {
     "align_your_steps_gits": None,
     "denoising_trajectory": None,
     "optimal_steps": None,
-    "lcm": None,
+    "lcm_timesteps": None,
     "sd_turbo": None,
     "sdxl_lightning": None,
     "hyper_sd": None,
