@@ -86,7 +86,9 @@ def mixture_flow(process):
 
 
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
-@pytest.mark.parametrize("problem", ["gaussian", "mixture"])
+@pytest.mark.parametrize(
+    "problem", [pytest.param("gaussian", marks=pytest.mark.slow), "mixture"]
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_order_of_convergence(name, problem, process):
     row = ROWS[name]
@@ -154,10 +156,10 @@ def test_fresh_noise_keeps_the_variance(name, process):
         pytest.skip("needs a consistency model: test_consistency.py has one")
     sigmas = beta("sd" if process is VE else "flow", 100)
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(8, 500, 4, generator=generator, dtype=torch.float64) * float(sigmas[0])
+    x = torch.randn(2, 2000, 4, generator=generator, dtype=torch.float64) * float(sigmas[0])
 
     def denoise(x, sigma):
-        return gaussian(process)(x.flatten(0, 1), sigma.repeat_interleave(500)).view_as(x)
+        return gaussian(process)(x.flatten(0, 1), sigma.repeat_interleave(2000)).view_as(x)
 
     out = samplers.sample(name, answers(name, denoise), x, sigmas, process, **with_eta(name, 1.0))
     assert torch.allclose(out.flatten(0, 1).var(0), VARIANCE, rtol=0.1)
