@@ -13,26 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import takewhile
 
-from ..registry import choice, option
-from .entry import Eta, Sampler
-from .phi import phi
+from .entry import Sampler
+from .exponential_multistep import Multistep
+from .phi import apply
 from .process import Decay, Process
 from .table import Draw, Row
-
-
-@dataclass(frozen=True)
-class Multistep(Eta):
-    """Options of the DPM-Solver++ family of the SDE."""
-
-    order: int = option(2, 1, 3, "how many answers are combined")
-    solver_type: str = choice(
-        "midpoint", ("midpoint", "heun"), "how two answers are combined: two second-order weights"
-    )
-    exact: bool = option(
-        False, help="order 3 with its whole quadratic term; the usual formula has half of it"
-    )
 
 
 def sde_row(
@@ -47,42 +35,24 @@ def multistep(sigmas: tuple[float, ...], process: Process, options: Multistep) -
     """DPM-Solver++(1M, 2M, 3M) for the SDE, in k-diffusion's form.
 
     First order at the start, next to a FLOW start (sigma 1, log-SNR minus infinity) and to
-    sigma 0; after a first-order step, second order.
+    sigma 0; after a first-order step, second order. The weights of the answers are those of
+    ``exponential_multistep`` with H in the place of h.
     """
     snr = [process.log_snr(sigma) for sigma in sigmas]
     for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         decay = process.diffuse(sigma, sigma_next, options.eta)
         d = {k: decay.move}
-        step = snr[k + 1] - snr[k]
-        # Lengths of the steps behind, in this one; a node at infinity ends the history.
-        past = [(snr[j + 1] - snr[j]) / step for j in range(k - 1, max(k - options.order, -1), -1)]
-        if math.isfinite(decay.h) and past and math.isfinite(past[0]):
-            lean = _lean(past, decay, process.alpha(sigma_next), options)
-            for j, weight in enumerate(lean):
-                d[k - j] = d.get(k - j, 0.0) + weight
+        if math.isfinite(decay.h):
+            answers = takewhile(math.isfinite, snr[max(k + 1 - options.order, 0) : k + 1][::-1])
+            nodes = [(other - snr[k]) / (snr[k + 1] - snr[k]) for other in answers]
+            shape = options.shape(len(nodes), -decay.h)
+            d = {k - j: decay.move * w / shape[0] for j, w in enumerate(apply(shape, nodes))}
         yield sde_row(k, sigma, sigma_next, decay, k, d)
-
-
-def _lean(past: list[float], decay: Decay, alpha: float, options: Multistep) -> list[float]:
-    """What the slope and the curvature of D add to the weights of D_k, D_{k-1}, D_{k-2}."""
-    # alpha h^j phi_j+1: the integrals of s and of s^2 / 2 against the kernel above.
-    slope = alpha * decay.h * phi(2, -decay.h)
-    if len(past) < 2 or not math.isfinite(past[1]):
-        if options.solver_type == "midpoint":
-            slope = 0.5 * decay.move
-        return [slope / past[0], -slope / past[0]]
-    bend = alpha * decay.h * phi(3, -decay.h) * (2.0 if options.exact else 1.0)
-    near, far = past
-    # Newton: D(s) = D_k + s D' + s^2 c, with c = (first - second) / (near + far), the second
-    # divided difference (half of D''), and D' = first + near c.
-    curve = (near * slope + bend) / (near + far)
-    first, second = (slope + curve) / near, curve / far
-    return [first, -first - second, second]
 
 
 _TWO = Multistep(eta=1.0, noise="path")
 _HEUN = replace(_TWO, solver_type="heun")
-_THREE = replace(_HEUN, order=3)
+_THREE = replace(_HEUN, order=3, third="published")
 _CFG_PP = "CFG++: Chung et al. 2024, arXiv:2406.08070; "
 _LU = "Lu et al. 2022, arXiv:2211.01095"
 

@@ -93,7 +93,7 @@ def wanted(k, sigmas, process, eta, answer):
 @pytest.mark.parametrize(
     "name, options, degree",
     [("dpmpp_2m_sde", {}, 0), ("dpmpp_2m_sde_heun", {}, 1), ("dpmpp_3m_sde", {}, 1),
-     ("dpmpp_3m_sde", {"exact": True}, 2)],
+     ("dpmpp_3m_sde", {"third": "exact"}, 2)],
 )  # fmt: skip
 def test_weights_integrate_polynomials_in_log_snr(name, options, degree, eta, process):
     sigmas = LEVELS[process.name]
@@ -117,8 +117,8 @@ def test_half_of_the_quadratic_term_is_missing_in_k_diffusions_3m(eta):
     square = lambda u: (u - here) ** 2  # noqa: E731
     exact = wanted(k, sigmas, VE, eta, square)
     short, whole = (
-        weighed(plan("dpmpp_3m_sde", sigmas, VE, eta=eta, exact=e).rows[k], sigmas, VE, square)
-        for e in (False, True)
+        weighed(plan("dpmpp_3m_sde", sigmas, VE, eta=eta, third=e).rows[k], sigmas, VE, square)
+        for e in ("published", "exact")
     )
     assert whole == pytest.approx(exact, rel=1e-10)
     assert exact - short == pytest.approx(0.5 * exact, rel=1e-10) and end > here
@@ -129,7 +129,7 @@ def test_half_of_the_quadratic_term_is_missing_in_k_diffusions_3m(eta):
 @pytest.mark.parametrize(
     "name, options, order",
     [("dpmpp_2m_sde", {}, 2), ("dpmpp_2m_sde_heun", {}, 2), ("dpmpp_3m_sde", {}, 2),
-     ("dpmpp_3m_sde", {"exact": True}, 3)],
+     ("dpmpp_3m_sde", {"third": "exact"}, 3)],
 )  # fmt: skip
 def test_order_with_exact_history(name, options, order, eta, process):
     """The error of one step on a smooth D falls with h^(order + 1)."""
@@ -148,7 +148,7 @@ def test_order_with_exact_history(name, options, order, eta, process):
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
 @pytest.mark.parametrize(
     "sde, ode, options",
-    [("dpmpp_2m_sde", "dpmpp_2m", {}), ("dpmpp_3m_sde", "dpmpp_3m", {"exact": True})],
+    [("dpmpp_2m_sde", "dpmpp_2m", {}), ("dpmpp_3m_sde", "dpmpp_3m", {"third": "exact"})],
 )
 def test_without_noise_it_is_the_ode_solver(sde, ode, options, process):
     sigmas = (*LEVELS[process.name], 0.0)
@@ -247,5 +247,6 @@ def test_the_options_reach_every_preset():
     sigmas = (*LEVELS["VE"], 0.0)
     for name in ("dpmpp_2m_sde", "dpmpp_2m_sde_heun"):
         entry = samplers.get(name)
-        three = replace(entry, options=replace(entry.options, order=3, solver_type="heun"))
+        same = dict(order=3, solver_type="heun", third="published")
+        three = replace(entry, options=replace(entry.options, **same))
         assert three.plan(sigmas, VE) == plan("dpmpp_3m_sde", sigmas, VE)
