@@ -50,7 +50,8 @@ def main():
         if not e.stochastic and e.order and not getattr(e, "adaptive", False)
         and not getattr(e.options, "cfg_pp", False) and (not args.only or e.name in args.only)
     ]
-    curves = [s.name for s in stride.schedules.REGISTRY]
+    # Presets of distilled models approximate no ODE: an error against one means nothing.
+    curves = [s.name for s in stride.schedules.REGISTRY if not s.counts]
     for problem in problems():
         if args.problem not in problem.name:
             continue

@@ -79,6 +79,7 @@ SCHEDULES = (
     ),
     Schedule(
         name="sd_turbo", label="SD Turbo", counts=tuple(range(1, 11)),
+        aliases=("SDTurboScheduler",),
         source="Sauer et al. 2023, arXiv:2311.17042; ComfyUI's SDTurboScheduler",
         **_preset(Origin(("sd2", "sdxl")), turbo),
     ),

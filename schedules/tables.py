@@ -161,11 +161,13 @@ _PAPER = "Sabour et al. 2024, arXiv:2404.14507"
 SCHEDULES = (
     Schedule(
         name="align_your_steps", label="Align Your Steps", options=AlignChoice(),
+        aliases=("AlignYourStepsScheduler",),
         source=f"{_PAPER}, table 3, as in ComfyUI's AlignYourStepsScheduler",
         **_of(ALIGN, ends_in_zero=True),
     ),
     Schedule(
         name="align_your_steps_a1111", label="Align Your Steps (A1111)",
+        aliases=("Align Your Steps 11",),
         options=StableDiffusionChoice(),
         source=f"{_PAPER}, table 3, as A1111 1.10 reads it: down to 0.029, then 0",
         **_of(ALIGN_PRINTED, ends_in_zero=False),
@@ -181,18 +183,20 @@ SCHEDULES = (
         **_of(ALIGN_32, ends_in_zero=False),
     ),
     Schedule(
-        name="align_your_steps_gits", label="Align Your Steps (GITS)",
+        name="align_your_steps_gits", label="Align Your Steps GITS",
         options=StableDiffusionChoice(),
         source="Forge and reForge, 'Align Your Steps GITS' in sd_schedulers.py",
         **_of(ALIGN_GITS, ends_in_zero=False),
     ),
     Schedule(
         name="denoising_trajectory", label="Denoising trajectory (GITS)", curve=trajectory,
-        options=Coefficient(), remark=lambda spec, steps, options: _SD["sd15"].remark(spec),
+        options=Coefficient(), aliases=("GITSScheduler",),
+        remark=lambda spec, steps, options: _SD["sd15"].remark(spec),
         source="Chen et al. 2024, arXiv:2405.11326, as in ComfyUI's GITSScheduler",
     ),
     Schedule(
         name="optimal_steps", label="Optimal Steps", options=OptimalChoice(),
+        aliases=("OptimalStepsScheduler",),
         source="Pei et al. 2025, arXiv:2503.21774, as in ComfyUI's OptimalStepsScheduler",
         **_of(OPTIMAL, ends_in_zero=True),
     ),

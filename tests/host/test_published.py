@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from client import Failed, Rejected
 from host_models import models
 from stride import schedules
 
@@ -60,3 +61,33 @@ def test_sd_turbo(comfy, model, steps):
     expected = SDTurboScheduler.execute(patcher, steps, 1.0).args[0]
     found = ours(comfy, "sd_turbo", model, "sdxl", steps)
     torch.testing.assert_close(found, expected, rtol=2e-6, atol=0)
+
+
+def test_the_node_tells_whose_table_it_is(host, scene):
+    for prediction, says in (("eps", "same range of noise"), ("flow", "mapped through log-SNR")):
+        graph = scene(prediction)
+        node = graph.stride(schedule="align_your_steps", steps=5)
+        outputs = host.run_saving(graph, [node])[1]
+        assert says in outputs[node.id]["stride"][0]["note"]
+        assert "made for SD1.5" in outputs[node.id]["text"][0]
+
+
+@pytest.mark.parametrize("node", ["stride", "stock"])
+def test_a_preset_refuses_other_step_counts(host, scene, node):
+    graph = scene("flow")
+    name = "wan_lightning" if node == "stride" else "stride_wan_lightning"
+    graph.add(
+        "SaveLatent", samples=getattr(graph, node)(schedule=name, steps=5)[0],
+        filename_prefix="latents/refused",
+    )
+    with pytest.raises((Rejected, Failed)) as caught:
+        host.run(graph)
+    assert "made for 4 or 8 steps and has no curve for 5" in str(caught.value)
+
+
+def test_a_preset_has_no_spare_step_for_samplers_that_drop_one(host, scene):
+    """For dpm_2 the host plans a step more and drops the last but one."""
+    graph = scene("flow")
+    node = graph.stride(sampler="dpm_2", schedule="wan_lightning", steps=4)
+    outputs = host.run_saving(graph, [node])[1]
+    assert outputs[node.id]["stride"][0]["steps"] == 4
