@@ -38,10 +38,15 @@ def spec_of(model_sampling: Any, family: str = "") -> schedules.ModelSpec:
         return float(model_sampling.timestep(torch.tensor(sigma, dtype=torch.float32)))
 
     def sigma(times: np.ndarray) -> np.ndarray:
-        # One at a time: several of the host's classes accept a single time only.
-        return np.array([float(model_sampling.sigma(torch.tensor(float(t)))) for t in times])
+        asked = torch.tensor(times, dtype=torch.float32)
+        try:
+            levels = model_sampling.sigma(asked)
+        except (RuntimeError, TypeError, ValueError):
+            # Several of the host's classes accept a single time only.
+            levels = torch.stack([torch.as_tensor(model_sampling.sigma(t)) for t in asked])
+        return levels.cpu().numpy()
 
     return schedules.ModelSpec(
-        process_of(model_sampling), model_sampling.sigmas.double().cpu().numpy(),
+        process_of(model_sampling), model_sampling.sigmas.float().cpu().numpy(),
         timestep, sigma, float(getattr(model_sampling, "shift", 1.0)), family,
     )

@@ -40,12 +40,10 @@ def sigmas_for(
         return torch.empty(0)
     if plain(schedule) in schedules.REGISTRY:
         entry, spec = schedules.get(plain(schedule)), spec_of(model_sampling, family_of(model))
-        if not spare or entry.counts:  # a distilled model knows its own levels only
-            return entry.sigmas(spec, steps, denoise, **options)
-        sigmas = entry.sigmas(spec, planned + 1, **options)
-    else:
-        refuse_options(schedule, options)
-        sigmas = comfy.samplers.calculate_sigmas(model_sampling, schedule, planned + spare).cpu()
+        spare = spare and not entry.counts  # a distilled model knows its own levels only
+        return entry.sigmas(spec, steps, denoise, discard_penultimate=spare, **options)
+    refuse_options(schedule, options)
+    sigmas = comfy.samplers.calculate_sigmas(model_sampling, schedule, planned + spare).cpu()
     if spare:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     return sigmas[-(steps + 1) :]

@@ -7,16 +7,23 @@
 from __future__ import annotations
 
 from ..registry import Registry
-from . import beta, closed_form, distilled, model_grid, tables, transforms
+from . import (
+    beta,
+    closed_form,
+    distilled,
+    flow,
+    log_snr,
+    model_grid,
+    spacing,
+    tables,
+    transforms,
+)
 from .entry import MAX_STEPS, Schedule, check_steps, planned_steps
 from .spec import ModelSpec
 
+FAMILIES = (model_grid, closed_form, beta, log_snr, flow, spacing, tables, distilled)
 REGISTRY: Registry[Schedule] = Registry(
-    "schedule", Schedule,
-    (
-        s for family in (model_grid, closed_form, beta, tables, distilled)
-        for s in family.SCHEDULES
-    ),
+    "schedule", Schedule, (s for family in FAMILIES for s in family.SCHEDULES)
 )
 get, register = REGISTRY.get, REGISTRY.add
 

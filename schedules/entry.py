@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,19 +34,22 @@ class Schedule(Entry):
     remark: (spec, steps, options) -> a sentence for whoever uses it on that model, or None.
     """
 
-    curve: Callable[[ModelSpec, int, Options], np.ndarray]
+    curve: Callable[[ModelSpec, int, Options], np.ndarray | torch.Tensor]
     options: Options = NoOptions()
     counts: tuple[int, ...] = ()
     remark: Callable[[ModelSpec, int, Options], str | None] | None = None
 
     def sigmas(
-        self, spec: ModelSpec, steps: int, denoise: float = 1.0, **options: float
+        self, spec: ModelSpec, steps: int, denoise: float = 1.0,
+        discard_penultimate: bool = False, **options: Any,
     ) -> torch.Tensor:
         """The noise levels of a run: float32 on the CPU, strictly decreasing, last value 0.
 
         steps: 1 to 10000; the result has ``steps + 1`` values. denoise: 0..1; below 1 the curve
         is planned for ``int(steps / denoise)`` steps and its last ``steps`` are kept (the host's
-        rule); 0 gives an empty list. Raises ValueError naming the schedule and the range.
+        rule); 0 gives an empty list. discard_penultimate: plan one step more and leave out the
+        last sigma before 0 (A1111's setting, and the host's rule for some samplers).
+        Raises ValueError naming the schedule and the range.
         """
         chosen = self.configure(**options)
         steps = check_steps(self.name, steps)
@@ -62,10 +66,17 @@ class Schedule(Entry):
                 f"schedule '{self.name}' is made for {made_for} steps and has no curve for "
                 f"{planned}{part}"
             )
-        values = np.asarray(self.curve(spec, planned, chosen), dtype=np.float64)
+        planned += discard_penultimate
+        try:
+            values = np.asarray(self.curve(spec, planned, chosen), dtype=np.float64)
+        except ValueError as error:
+            raise ValueError(f"schedule '{self.name}': {error}") from None
         if values.shape != (planned,):
             raise ValueError(f"schedule '{self.name}' made {values.shape} values for {planned}")
-        return torch.from_numpy(_descending(self.name, values, spec.sigma_max)[-(steps + 1) :])
+        levels = _descending(self.name, values, spec.sigma_max)
+        if discard_penultimate:
+            levels = np.delete(levels, -2)
+        return torch.from_numpy(levels[-(steps + 1) :])
 
     def note(self, spec: ModelSpec, steps: int, **options: float) -> str | None:
         """What a person should know of this curve on this model; None where there is nothing."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from ..samplers.process import FLOW, VE, Process
+from . import training
 
 # The model families for which somebody published a table of noise levels.
 FAMILIES = ("sd15", "sd2", "sdxl", "svd", "flux", "flux_schnell", "flux2", "chroma", "wan")
@@ -17,8 +20,9 @@ FAMILIES = ("sd15", "sd2", "sdxl", "svd", "flux", "flux_schnell", "flux2", "chro
 class ModelSpec:
     """The noise levels of one model.
 
-    process: VE or FLOW. sigmas: its table, float64 [n], increasing, all > 0.
-    timestep: sigma -> the model's time; sigma: times [k] -> sigmas [k], float64.
+    process: VE or FLOW. sigmas: its table, [n], increasing, all > 0; curves are computed in its
+    precision, float64 or, to have the bits of the host's and A1111's float32 tables, float32.
+    timestep: sigma -> the model's time; sigma: times [k] -> sigmas [k].
     shift: the time shift of a flow model, for display (1 where there is none).
     family: which models' published tables are its own: one of FAMILIES, "" where that is unknown.
     """
@@ -38,33 +42,68 @@ class ModelSpec:
     def sigma_max(self) -> float:
         return float(self.sigmas[-1])
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the table."""
+        return torch.float32 if self.sigmas.dtype == np.float32 else torch.float64
+
     @staticmethod
     def discrete(
-        linear_start: float = 0.00085, linear_end: float = 0.012, timesteps: int = 1000,
-        zero_terminal_snr: bool = False,
+        linear_start: float | None = None, linear_end: float | None = None,
+        timesteps: int = 1000, zero_terminal_snr: bool = False,
+        beta_schedule: str = "scaled_linear",
     ) -> ModelSpec:
-        """A VE model trained on the scaled-linear beta schedule; defaults: SD1.5 and SDXL.
+        """A VE model trained on a table of betas; defaults: SD1.5 and SDXL.
 
-        zero_terminal_snr: rescale as in Lin et al. 2023 (arXiv:2305.08891, algorithm 1), with
-        the host's final alpha_bar of 4.8973e-08 instead of 0 (sigma_max is then 4518.8).
+        beta_schedule: scaled_linear (quadratic), linear, squared_cosine, sigmoid, exponential;
+        linear_start, linear_end: its first and last beta, as published unless given.
+        zero_terminal_snr: rescale as in Lin et al. 2023 (sigma_max is then 4518.8).
         """
-        betas = np.linspace(linear_start**0.5, linear_end**0.5, timesteps) ** 2
+        betas = training.betas(beta_schedule, linear_start, linear_end, timesteps)
         bar = np.cumprod(1.0 - betas)
         if zero_terminal_snr:
-            root = np.sqrt(bar)
-            bar = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
-            bar[-1] = 4.8973451890853435e-08
+            bar = training.zero_terminal_snr(bar)
         return ModelSpec.from_table(np.sqrt((1.0 - bar) / bar))
 
     @staticmethod
     def from_table(sigmas: np.ndarray) -> ModelSpec:
         """A VE model given by its table alone; between entries log sigma is linear in time."""
-        sigmas = np.asarray(sigmas, dtype=np.float64)
-        times, logs = np.arange(len(sigmas), dtype=np.float64), np.log(sigmas)
+        sigmas = np.asarray(sigmas)
+        if sigmas.dtype != np.float32:
+            sigmas = sigmas.astype(np.float64)
+        table = torch.from_numpy(sigmas.copy())
+        logs = table.log()
+
+        def timestep(sigma: float) -> float:
+            log_sigma = torch.tensor(sigma, dtype=table.dtype).log()
+            low = int(torch.searchsorted(logs, log_sigma, right=True)) - 1
+            low = min(max(low, 0), len(logs) - 2)
+            w = (logs[low] - log_sigma) / (logs[low] - logs[low + 1])
+            w = w.clamp(0, 1)
+            return float((1 - w) * low + w * (low + 1))
+
+        return ModelSpec(VE, sigmas, timestep, lambda t: interpolate(sigmas, t))
+
+    @staticmethod
+    def edm(sigma_min: float = 0.002, sigma_max: float = 120.0) -> ModelSpec:
+        """A VE model without a table (Karras et al. 2022, arXiv:2206.00364): time is log(s) / 4."""
         return ModelSpec(
-            VE, sigmas,
-            timestep=lambda sigma: float(np.interp(np.log(sigma), logs, times)),
-            sigma=lambda t: np.exp(np.interp(t, times, logs)),
+            VE, np.geomspace(sigma_min, sigma_max, 1000),
+            timestep=lambda sigma: 0.25 * math.log(sigma), sigma=lambda t: np.exp(4.0 * t),
+        )
+
+    @staticmethod
+    def svd() -> ModelSpec:
+        """Stable Video Diffusion (arXiv:2311.15127, appendix D): EDM with sigma up to 700."""
+        return ModelSpec.edm(0.002, 700.0)
+
+    @staticmethod
+    def cosmos() -> ModelSpec:
+        """Cosmos 1 and 2 as the host shows them: VE from 0.002 to 80, time s / (1 + s)."""
+        return ModelSpec(
+            VE, np.geomspace(0.002, 80.0, 1000),
+            timestep=lambda sigma: sigma / (1.0 + sigma),
+            sigma=lambda t: np.minimum(t / (1.0 - np.minimum(t, 80.0 / 81.0)), 80.0),
         )
 
     @staticmethod
@@ -82,11 +121,21 @@ class ModelSpec:
         table = sigma(np.arange(1, timesteps + 1) / timesteps)
         return ModelSpec(FLOW, table, timestep=float, sigma=sigma, shift=shift)
 
+    @staticmethod
+    def flux(mu: float = 1.15) -> ModelSpec:
+        """A flow model shifted by ``exp(mu)``, on 10000 times: Flux as the host shows it."""
+        return ModelSpec.flow(math.exp(mu), 10_000)
+
+
+def interpolate(table: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Table entries at fractional indices, linear in log sigma, in the table's precision."""
+    logs = torch.from_numpy(table.copy()).log()
+    t = torch.from_numpy(np.asarray(index)).to(logs.dtype).clamp(0, len(logs) - 1)
+    w = t.frac()
+    return ((1 - w) * logs[t.floor().long()] + w * logs[t.ceil().long()]).exp().numpy()
+
 
 def between(table: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Table entries at fractional indices, linear in log sigma; whole indices stay exact."""
-    low = np.clip(np.floor(index).astype(int), 0, len(table) - 1)
-    high = np.minimum(low + 1, len(table) - 1)
-    w = np.clip(index - low, 0.0, 1.0)
-    logs = (1 - w) * np.log(table[low]) + w * np.log(table[high])
-    return np.where(w == 0, table[low], np.exp(logs))
+    """``interpolate`` with whole indices left exact."""
+    near = np.clip(np.floor(index).astype(int), 0, len(table) - 1)
+    return np.where(index == near, table[near], interpolate(table, index))

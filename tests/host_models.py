@@ -27,9 +27,9 @@ def spec_of(sampling, process):
     """Our facts of a model, asked of the host's model sampling as the nodes ask for them."""
     return schedules.ModelSpec(
         process,
-        sampling.sigmas.double().numpy(),
+        sampling.sigmas.numpy(),
         timestep=lambda sigma: float(sampling.timestep(torch.tensor(sigma))),
-        sigma=lambda times: sampling.sigma(torch.as_tensor(times)).double().numpy(),
+        sigma=lambda times: sampling.sigma(torch.as_tensor(times)).numpy(),
     )
 
 

@@ -1,0 +1,217 @@
+"""Schedules written for flow models: sigma in 0..1, the curve starts at 1.
+
+On a FLOW model they are as published and ignore the model's own shift. On a VE model they are
+taken at equal log-SNR, scaled to the model's top (``ends.from_flow``). linear_quadratic alone is
+multiplied by sigma_max, as in the host.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..registry import Options, choice, option
+from .ends import from_flow
+from .entry import NoOptions, Schedule
+from .spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class LinearQuadratic(Options):
+    threshold_noise: float = option(0.025, 0.001, 0.3, "share of the way done by the linear half")
+
+
+@dataclass(frozen=True)
+class Size(Options):
+    """Size of the picture, for curves that depend on it."""
+
+    width: int = option(1024, 16, 16384, "width of the picture in pixels")
+    height: int = option(1024, 16, 16384, "height of the picture in pixels")
+
+    @property
+    def tokens(self) -> int:
+        """Patches of 16 x 16 pixels: what a Flux transformer sees."""
+        return max(round(self.width * self.height / 256), 1)
+
+
+_LOGIT = (-7.5, 9.0)
+_TERMINAL = "last sigma before 0 (shift_terminal); 0 leaves it"
+
+
+@dataclass(frozen=True)
+class Linear(Options):
+    shift: float = option(1.0, 0.01, 100.0, "time shift of the straight line; SD3.5 uses 3")
+    terminal: float = option(0.0, 0.0, 0.99, _TERMINAL)
+
+
+@dataclass(frozen=True)
+class FluxShift(Size):
+    by: str = choice("size", ("size", "mu", "shift"), "what sets the shift")
+    mu: float = option(1.15, -10.0, 10.0, "log of the shift, where set by mu")
+    shift: float = option(3.0, 0.01, 100.0, "the shift, where set by shift")
+    base_shift: float = option(0.5, -10.0, 10.0, "mu at 256 tokens (a picture of 256 x 256)")
+    max_shift: float = option(1.15, -10.0, 10.0, "mu at 4096 tokens (a picture of 1024 x 1024)")
+    terminal: float = option(0.0, 0.0, 0.99, _TERMINAL)
+
+
+@dataclass(frozen=True)
+class LTXV(Options):
+    tokens: int = option(4096, 1, 1_000_000, "latent frames x height x width")
+    base_shift: float = option(0.95, -10.0, 10.0, "mu at 1024 tokens")
+    max_shift: float = option(2.05, -10.0, 10.0, "mu at 4096 tokens")
+    stretch: bool = option(True, help="let the curve end at terminal")
+    terminal: float = option(0.1, 0.0, 0.99, "last sigma before 0, where stretched")
+
+
+@dataclass(frozen=True)
+class LogitNormal(Size):
+    mu: float = option(0.0, -3.0, 3.0, "mean of logit sigma at 512 x 512 pixels")
+    std: float = option(1.5, 0.1, 5.0, "standard deviation of logit sigma")
+
+
+def linear_quadratic(spec: ModelSpec, steps: int, options: LinearQuadratic) -> torch.Tensor:
+    """Linear in sigma over the first half of the steps, then quadratic to 0, times sigma_max.
+
+    With f the way done: ``f = threshold i / m`` up to ``m = steps // 2``, then the parabola that
+    goes on with the same value and slope and reaches 1 at ``steps``.
+    """
+    half, rest = max(steps // 2, 1), steps - steps // 2
+    threshold = options.threshold_noise
+    slope, gap = threshold / half, half - threshold * steps
+    curvature = gap / (half * rest**2)
+    i = np.arange(steps)
+    done = slope * i + np.where(i < half, 0.0, curvature * (i - half) ** 2)
+    return torch.from_numpy(1.0 - done).to(spec.dtype) * spec.sigma_max
+
+
+def shifted(t: np.ndarray, mu: float) -> np.ndarray:
+    """``e^mu / (e^mu + 1 / t - 1)``: the time shift by ``e^mu``, t in (0, 1]."""
+    return 1.0 / (1.0 + math.exp(-mu) * (1.0 / t - 1.0))
+
+
+def _times(steps: int) -> np.ndarray:
+    return 1.0 - np.arange(steps) / steps
+
+
+def _stretched(values: np.ndarray, terminal: float) -> np.ndarray:
+    """``1 - v`` scaled so that the last value is ``terminal``; one value alone stays."""
+    if len(values) == 1 or terminal == 0.0:
+        return values
+    return 1.0 - (1.0 - values) * ((1.0 - terminal) / (1.0 - values[-1]))
+
+
+def _mu(tokens: int, base: tuple[int, float], top: tuple[int, float]) -> float:
+    """mu on the straight line through two points (tokens, mu)."""
+    slope = (top[1] - base[1]) / (top[0] - base[0])
+    return tokens * slope + (base[1] - slope * base[0])
+
+
+def linear(spec: ModelSpec, steps: int, options: Linear) -> np.ndarray:
+    """A straight line in sigma, or with a shift ``s t / (1 + (s - 1) t)`` of it."""
+    values = shifted(_times(steps), math.log(options.shift))
+    return from_flow(spec, _stretched(values, options.terminal))
+
+
+def flux_shift(spec: ModelSpec, steps: int, options: FluxShift) -> np.ndarray:
+    """A straight line in time shifted by mu, itself linear in the number of tokens."""
+    if options.by == "size":
+        mu = _mu(options.tokens, (256, options.base_shift), (4096, options.max_shift))
+    else:
+        mu = options.mu if options.by == "mu" else math.log(options.shift)
+    return from_flow(spec, _stretched(shifted(_times(steps), mu), options.terminal))
+
+
+def ltxv(spec: ModelSpec, steps: int, options: LTXV) -> np.ndarray:
+    """Flux's shift with mu from 0.95 to 2.05, stretched to end at 0.1.
+
+    The host divides 0 by 0 for one step; here that step starts at the top.
+    """
+    mu = _mu(options.tokens, (1024, options.base_shift), (4096, options.max_shift))
+    values = shifted(_times(steps), mu)
+    return from_flow(spec, _stretched(values, options.terminal) if options.stretch else values)
+
+
+def flux2(spec: ModelSpec, steps: int, options: Size) -> np.ndarray:
+    """Flux's shift with mu fitted to the number of tokens and of steps.
+
+    Above 4300 tokens ``mu = 1.6927e-4 n + 0.45667``, else between that (at 200 steps) and
+    ``8.738e-5 n + 1.89833`` (at 10 steps). Above 200 steps the fit's own end is kept; published
+    code goes on to a shift of e^-50 at 10000 steps.
+    """
+    n = options.tokens
+    mu = 0.00016927 * n + 0.45666666
+    if n <= 4300:
+        at_10 = 8.73809524e-05 * n + 1.89833333
+        mu += (mu - at_10) / 190.0 * (min(steps, 200) - 200)
+    return from_flow(spec, shifted(_times(steps), mu))
+
+
+def logit_normal(spec: ModelSpec, steps: int, options: LogitNormal) -> np.ndarray:
+    """Logit sigma at even quantiles of a normal distribution, its mean raised with the size.
+
+    ``logit sigma = mu + log(width height / 512^2) / 2 + std probit(1 - i / n)``, held within
+    -7.5 and 9 (Ideogram 4's limits of log-SNR, 15 and -18, halved). Where more than one step would
+    be held at a limit, the quantiles are those of the distribution cut to the limits.
+    """
+    mean = options.mu + 0.5 * math.log(options.width * options.height / 512**2)
+    u = torch.from_numpy(_times(steps))
+    logit = mean + options.std * torch.special.ndtri(u)
+    if torch.sum(logit >= _LOGIT[1]) > 1 or torch.sum(logit <= _LOGIT[0]) > 1:
+        below = torch.special.ndtr((torch.tensor(_LOGIT, dtype=u.dtype) - mean) / options.std)
+        logit = mean + options.std * torch.special.ndtri(below[0] + u * (below[1] - below[0]))
+    return from_flow(spec, torch.sigmoid(logit.clamp(*_LOGIT)).numpy())
+
+
+def bong_tangent(spec: ModelSpec, steps: int, options: NoOptions) -> np.ndarray:
+    """Two arcs of arctan, from 1 to 1/2 and from 1/2 to 0.
+
+    With N = steps + 2 and p = floor(0.6 N) both are ``-atan(8 (i - p) / N)``, i from 0 to p - 1
+    and from p to N - 1, each moved and scaled to its own two ends. RES4LYF gives these values
+    to every model, SD's included, and cannot do one step; here that step starts at 1.
+    """
+    count = steps + 2
+    pivot = int(0.6 * count)
+    arc = -np.arctan(8.0 / count * (np.arange(count) - pivot))
+    first, second = arc[:pivot], arc[pivot:]
+    upper = 0.5 + 0.5 * (first - first[-1]) / max(first[0] - first[-1], 1e-300)
+    lower = 0.5 * (second - second[-1]) / (second[0] - second[-1])
+    if steps == 1:
+        return from_flow(spec, np.ones(1))
+    return from_flow(spec, np.concatenate([upper[:-1], lower[:-1]]))
+
+
+SCHEDULES = (
+    Schedule(
+        name="linear_quadratic", label="Linear Quadratic", curve=linear_quadratic,
+        options=LinearQuadratic(),
+        source="genmoai/models mochi_preview/infer.py; ComfyUI linear_quadratic_schedule",
+    ),
+    Schedule(
+        name="linear", label="Linear", curve=linear, options=Linear(),
+        source="Esser et al. 2024, arXiv:2403.03206, eq. 23 (shift); diffusers FlowMatchEuler",
+    ),
+    Schedule(
+        name="flux_shift", label="Flux Shift", curve=flux_shift, options=FluxShift(),
+        source="black-forest-labs/flux get_schedule; diffusers use_dynamic_shifting",
+    ),
+    Schedule(
+        name="ltxv", label="LTXV", curve=ltxv, options=LTXV(),
+        source="Lightricks/LTX-Video schedulers/rf.py; ComfyUI LTXVScheduler",
+    ),
+    Schedule(
+        name="flux2", label="Flux 2", curve=flux2, options=Size(),
+        source="black-forest-labs/flux2 compute_empirical_mu; ComfyUI Flux2Scheduler",
+    ),
+    Schedule(
+        name="logit_normal", label="Logit-normal", curve=logit_normal, options=LogitNormal(),
+        aliases=("ideogram4",),
+        source="Ideogram 4 as in diffusers _logit_normal_sigmas; ComfyUI's node has std 1.75",
+    ),
+    Schedule(
+        name="bong_tangent", label="Bong Tangent", curve=bong_tangent,
+        source="RES4LYF bong_tangent, its published constants",
+    ),
+)

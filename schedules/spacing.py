@@ -1,0 +1,82 @@
+"""diffusers' timestep spacings, as table entries (Lin et al. 2023, arXiv:2305.08891, table 2).
+
+Between entries sigma is linear, as in diffusers. More steps than the table has times, which
+diffusers does not support, are spread evenly between the same two ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..registry import Options, choice, option
+from .entry import NoOptions, Schedule
+from .spec import ModelSpec
+
+# dpmpp: the multistep family (DPM-Solver++, UniPC, DEIS, SA) plans one point more and drops the
+# lowest. euler: the k-diffusion family (Euler, Heun, LMS, DPM2). ddim: DDIM, DDPM, PNDM, TCD.
+_FAMILIES = ("euler", "ddim", "dpmpp")
+_HELP = "which schedulers' variant: Euler and its like, DDIM, or DPM++, UniPC, DEIS"
+
+
+@dataclass(frozen=True)
+class Leading(Options):
+    steps_offset: int = option(1, 0, 500, "added to every time; Stable Diffusion uses 1")
+    like: str = choice("euler", _FAMILIES, _HELP)
+
+
+@dataclass(frozen=True)
+class Like(Options):
+    like: str = choice("euler", _FAMILIES, _HELP)
+
+
+def leading(spec: ModelSpec, steps: int, options: Leading) -> np.ndarray:
+    """Multiples of ``n // steps`` from 0 up, plus the offset: it starts below the model's top."""
+    spare = options.like == "dpmpp"
+    stride = len(spec.sigmas) // (steps + spare)
+    index = (np.arange(steps) + spare) * stride + options.steps_offset
+    return _entries(spec, index[::-1])
+
+
+def linspace(spec: ModelSpec, steps: int, options: Like) -> np.ndarray:
+    """Even from the table's last entry to its first; rounded to entries unless like Euler's.
+
+    dpmpp: one point more, without the lowest. One step starts at the top, while in diffusers'
+    Euler and DDIM it starts at the table's first entry, next to no noise at all.
+    """
+    top = len(spec.sigmas) - 1
+    spare = options.like == "dpmpp"
+    index = np.linspace(top, 0.0, steps + spare)[:steps]
+    return _entries(spec, index if options.like == "euler" else np.round(index))
+
+
+def trailing(spec: ModelSpec, steps: int, options: NoOptions) -> np.ndarray:
+    """Even strides down from the table's last entry, rounded to entries."""
+    n = len(spec.sigmas)
+    return _entries(spec, np.round(n - np.arange(steps) * (n / steps)) - 1)
+
+
+def _entries(spec: ModelSpec, index: np.ndarray) -> np.ndarray:
+    """Table values at falling indices; where they are not distinct or leave the table, even."""
+    top = len(spec.sigmas) - 1
+    if index[0] > top or index[-1] < 0 or np.any(np.diff(index) >= 0):
+        low = min(max(index[-1], 0), top - 1)
+        index = np.linspace(min(max(index[0], low + 1), top), low, len(index))
+    return np.interp(index, np.arange(top + 1), spec.sigmas.astype(np.float64))
+
+
+SCHEDULES = (
+    Schedule(
+        name="leading", label="Leading", curve=leading, options=Leading(),
+        source="diffusers timestep_spacing='leading'",
+    ),
+    Schedule(
+        name="linspace", label="Linspace", curve=linspace, options=Like(),
+        source="diffusers timestep_spacing='linspace'",
+    ),
+    Schedule(
+        name="trailing", label="Trailing", curve=trailing,
+        source="diffusers timestep_spacing='trailing'",
+    ),
+)

@@ -1,0 +1,60 @@
+"""The noise that diffusion models were trained with: tables of betas."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# What a table starts and ends at unless said: (start, end) of beta.
+BETAS = {
+    "scaled_linear": (0.00085, 0.012),
+    "linear": (0.0001, 0.02),
+    "sigmoid": (0.0001, 0.02),
+    "squared_cosine": (0.0, 0.999),
+    "exponential": (0.0, 0.999),
+}
+_SYNONYMS = {"quadratic": "scaled_linear", "quad": "scaled_linear", "cosine": "squared_cosine",
+             "squaredcos_cap_v2": "squared_cosine", "exp": "exponential"}
+
+
+def betas(name: str, start: float | None, end: float | None, count: int) -> np.ndarray:
+    """Variances of the noise added at each of ``count`` times, float64.
+
+    scaled_linear (also called quadratic): even in sqrt(beta); Stable Diffusion.
+    linear: Ho et al. 2020, arXiv:2006.11239, section 4. sigmoid: a logistic curve from -6 to 6;
+    Xu et al. 2022, arXiv:2203.02923 (GeoDiff). squared_cosine: Nichol and Dhariwal 2021,
+    arXiv:2102.09672, eq. 17. exponential: ``alpha_bar = exp(-12 t)``. The last two have no
+    start; their end caps beta.
+    """
+    name = _SYNONYMS.get(name, name)
+    if name not in BETAS:
+        known = ", ".join([*BETAS, *_SYNONYMS])
+        raise ValueError(f"unknown beta schedule '{name}'; known: {known}")
+    low, high = BETAS[name]
+    low, high = low if start is None else start, high if end is None else end
+    if not 0.0 <= low <= high < 1.0:
+        raise ValueError(f"betas must rise within 0 <= beta < 1, got {low} to {high}")
+    if name == "scaled_linear":
+        return np.linspace(low**0.5, high**0.5, count) ** 2
+    if name == "linear":
+        return np.linspace(low, high, count)
+    if name == "sigmoid":
+        return low + (high - low) / (1.0 + np.exp(-np.linspace(-6.0, 6.0, count)))
+    t = np.arange(count + 1) / count
+    if name == "squared_cosine":
+        bar = np.cos((t + 0.008) / 1.008 * math.pi / 2.0) ** 2
+    else:
+        bar = np.exp(-12.0 * t)
+    return np.minimum(1.0 - bar[1:] / bar[:-1], high)
+
+
+def zero_terminal_snr(bar: np.ndarray) -> np.ndarray:
+    """alpha_bar shifted and scaled to end without signal (arXiv:2305.08891, algorithm 1).
+
+    The last value is the host's 4.8973e-08 instead of 0, so that sigma stays finite (4518.8).
+    """
+    root = np.sqrt(bar)
+    bar = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+    bar[-1] = 4.8973451890853435e-08
+    return bar
