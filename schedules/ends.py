@@ -34,6 +34,16 @@ class Range(Options):
             raise ValueError(f"sigma_min {low:.6g} must be below sigma_max {high:.6g}")
         return low, high
 
+    def ratios_of(self, spec: ModelSpec) -> tuple[float, float]:
+        """(lowest, highest) sigma / alpha of the curve on this model.
+
+        A FLOW start has none: there the model's last level below 1 stands for it.
+        """
+        low, high = self.of(spec)
+        if spec.process is FLOW and high == 1.0:
+            high = float(np.max(spec.sigmas[spec.sigmas < 1.0]))
+        return ve(spec, low), ve(spec, high)
+
 
 def ve(spec: ModelSpec, sigma: float) -> float:
     """sigma / alpha of a level of the model; infinite at a FLOW start."""

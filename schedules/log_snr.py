@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..registry import Options, option
-from ..samplers.process import FLOW
 from .closed_form import even_power
 from .ends import Range, from_ve, ve
 from .entry import Schedule
@@ -48,25 +47,24 @@ def laplace(spec: ModelSpec, steps: int, options: Laplace) -> np.ndarray:
     range.
     """
     start = options.of(spec)[1]
-    low, high = (math.log(ve(spec, end)) for end in options.of(spec))
+    low, high = (math.log(end) for end in options.ratios_of(spec))
     x = np.linspace(0.0, 1.0, steps)
     fall = np.sign(0.5 - x) * np.log(1.0 - 2.0 * np.abs(0.5 - x) + 1e-5)
     value = options.mu - options.beta * fall
     if np.sum(value >= high) > 1 or np.sum(value <= low) > 1:
         value = _cut_laplace(x, low, high, options)
-    return from_ve(spec, np.exp(np.clip(value, low, min(high, 700.0))), start)
+    return from_ve(spec, np.exp(np.clip(value, low, high)), start)
 
 
 def _cut_laplace(x: np.ndarray, low: float, high: float, options: Laplace) -> np.ndarray:
-    """Quantiles, from above, of the Laplace distribution between low and high (maybe infinite)."""
+    """Quantiles, from above, of the Laplace distribution between low and high."""
     # A tail of it has one shape wherever it begins, so the peak may be moved to the range's end.
     peak = min(max(options.mu, low), high)
     first = 0.5 * math.exp((peak - high) / options.beta)  # probability above high, below low
     last = 0.5 * math.exp((low - peak) / options.beta)
     inside = 1.0 - first - last
     above, below = first + x * inside, last + (1.0 - x) * inside
-    with np.errstate(divide="ignore"):
-        z = np.where(above < 0.5, -np.log(2.0 * above), np.log(2.0 * below))
+    z = np.where(above < 0.5, -np.log(2.0 * above), np.log(2.0 * below))
     return peak + options.beta * z
 
 
@@ -111,11 +109,9 @@ def log_snr(spec: ModelSpec, steps: int, options: Range) -> np.ndarray:
     On VE models that is even in log sigma. A FLOW start has no log-SNR: the steps are even from
     the model's last level below 1 on, and the first one is then moved up to 1.
     """
-    low, start = options.of(spec)
-    below = spec.process is FLOW and start == 1.0
-    high = float(np.max(spec.sigmas[spec.sigmas < 1.0])) if below else start
-    ends = math.log(ve(spec, high)), math.log(ve(spec, low))
-    return from_ve(spec, np.exp(np.linspace(*ends, steps)), start)
+    low, high = options.ratios_of(spec)
+    values = np.exp(np.linspace(math.log(high), math.log(low), steps))
+    return from_ve(spec, values, options.of(spec)[1])
 
 
 SCHEDULES = (

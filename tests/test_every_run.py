@@ -18,6 +18,7 @@ SPECS = {
     "flow_3": schedules.ModelSpec.flow(shift=3.0),
     "flow_8": schedules.ModelSpec.flow(shift=8.0),
 }
+PLAIN = ("simple", "sgm_uniform", "normal", "karras", "exponential", "beta")
 STEPS = (1, 2, 3, 5, 8, 20, 60)
 
 
@@ -35,12 +36,15 @@ def check(name, schedule, spec, steps):
 
     out = samplers.sample(name, answers(name, denoise), x, sigmas, model.process)
     assert torch.isfinite(out).all()
+    # Every other curve has, on some model, a gap that no bound holds across (laplace ends with one
+    # from 0.23 to 0.03), or no two levels for Restart to go between.
+    plain = schedule in PLAIN
     # With few steps an extrapolation overshoots, UniPC with B(h) = h most of all, and a second
     # stage at a far lower sigma has no bound at any count: Heun needs its steps. With 20 steps
     # DPM++ 3M SDE overshoots across the last gap of ``normal``: see test_stochastic.py.
     bounded = name not in TABLES or ROWS[name].calls(3) <= 3
-    assert steps < 20 or out.abs().max() < 6 or not bounded
-    if name in TABLES:
+    assert steps < 20 or out.abs().max() < 6 or not (bounded and plain)
+    if name in TABLES and (plain or name != "restart"):
         assert len(calls) == ROWS[name].calls_from(float(sigmas[0]), model.process, steps)
 
 

@@ -13,22 +13,54 @@ from stride.schedules.beta import distribution, quantile
 
 SPECS = {
     "sd": ModelSpec.discrete(),
+    "sd in float32": ModelSpec.from_table(ModelSpec.discrete().sigmas.astype(np.float32)),
     "zsnr": ModelSpec.discrete(zero_terminal_snr=True),
+    "squared cosine": ModelSpec.discrete(beta_schedule="squared_cosine"),
     "flow": ModelSpec.flow(),
+    "flow shift 1.15": ModelSpec.flow(shift=1.15),
+    "flow shift 3": ModelSpec.flow(shift=3.0),
+    "flow shift 8": ModelSpec.flow(shift=8.0),
     "flow shift 12": ModelSpec.flow(shift=12.0),
-    "flow fine": ModelSpec.flow(shift=3.16, timesteps=10_000),
-    "edm": ModelSpec.from_table(np.exp(np.linspace(math.log(0.002), math.log(120), 1000))),
+    "flux": ModelSpec.flux(),
+    "edm": ModelSpec.edm(),
+    "svd": ModelSpec.svd(),
+    "cosmos": ModelSpec.cosmos(),
 }
 SD = SPECS["sd"]
 # Published values: A1111 v1.10.1 on the SD1.5 table in float32 (rounded betas: 1.3e-5 apart at
 # the low end), and closed forms.
 ROWS = {
     "simple": [14.6146, 5.7028, 2.4925, 1.2769, 0.6932, 0.2992],
+    # Tested against closed forms in test_curves.py, A1111's recorded lists in
+    # test_a1111_schedules.py, diffusers in test_diffusers_schedules.py, the host's own functions
+    # in host/test_curves.py.
     "sgm_uniform": None,
     "normal": None,
     "karras": None,
     "exponential": None,
     "beta": None,
+    "uniform": None,
+    "ddim_uniform": None,
+    "polyexponential": None,
+    "kl_optimal": None,
+    "kl_optimal_a1111": None,
+    "cosine": None,
+    "beta57": None,
+    "beta_a1111": None,
+    "laplace": None,
+    "vp": None,
+    "edm": None,
+    "log_snr": None,
+    "linear_quadratic": None,
+    "linear": None,
+    "flux_shift": None,
+    "ltxv": None,
+    "flux2": None,
+    "logit_normal": None,
+    "bong_tangent": None,
+    "leading": None,
+    "linspace": None,
+    "trailing": None,
     # Tested against the published numbers in test_tables.py and test_distilled.py.
     "align_your_steps": None,
     "align_your_steps_a1111": None,
