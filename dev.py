@@ -5,7 +5,7 @@
     python3 dev.py serve           ComfyUI with Stride in the browser, until Ctrl-C
     python3 dev.py test [ARGS]     the whole test suite; ARGS go to pytest
     python3 dev.py bench [NAME]    a benchmark of benchmarks/, for example `bench import`
-    python3 dev.py docs            docs/samplers.md from the registry
+    python3 dev.py docs            the pages and curves of docs/ from the registries
     python3 dev.py setup           only the set-up, which the others do by themselves
 
 The first run makes `.venv` and `.host` in this folder and fetches ComfyUI into them. To use a
@@ -329,7 +329,7 @@ def main(argv=None):
     add("bench", "run a benchmark").add_argument(
         "name", nargs="?", help=f"one of: {', '.join(benchmarks())}"
     )
-    add("docs", "docs/samplers.md from the registry")
+    add("docs", "the pages and curves of docs/ from the registries")
     options, rest = parser.parse_known_args(argv)
     if rest and options.command not in ("test", "bench"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
