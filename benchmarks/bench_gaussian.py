@@ -3,9 +3,9 @@
 For Gaussian data with eigenvalues L, the local error of a solver of order p over a step h in
 log-SNR is about h**(p + 1) g(s) with g(s)**2 = mean(L**3 s**4 / (L + s**2)**4), s = sigma / alpha.
 Equal errors need nodes of density g**(1 / (p + 1)) in log-SNR; the spectrum is taken as 1/f**2
-with mean 1, as natural latents have. Measured on guided mixtures, on spectra and variances that
-the curve does not assume; "no worse" is the share of cells where it is at or under the best of the
-others in that cell, or under the one named ("against"). Five minutes on one core.
+with mean 1, as natural latents have. Measured on guided mixtures with that spectrum and with four
+that the curve does not assume; "no worse" is the share of cells where it is at or under the best
+of the others in that cell, or under the one named ("against"). Five minutes on one core.
 
 Found, with p = 1 (the best of the three p that were tried): at or under the best of eight in 36 %
 of the eps cells and 54 % of the flow cells; against beta alone, the best single curve, 89 % and
