@@ -62,7 +62,7 @@ class Entry:
     options: Options
     aliases: tuple[str, ...] = ()
 
-    def configure(self, **given: Any) -> Options:
+    def configure(self, /, **given: Any) -> Options:
         """The default options with ``given`` in place; unknown or bad ones raise ValueError."""
         known = [f.name for f in fields(self.options)]
         for key in given:

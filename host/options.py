@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -37,11 +38,16 @@ def inputs(kind: str) -> list[io.Input]:
                 facts["values"] = tuple(dict.fromkeys((*facts["values"], *f.metadata["values"])))
             if isinstance(f.default, float):  # a whole number for one entry, any for another
                 facts["default"] = float(facts["default"])
+                # The widget shows as many digits as its step has: enough for every default.
+                size = abs(getattr(entry.options, f.name)) or 1.0
+                facts["step"] = min(facts.get("step", 0.01), 10.0 ** math.floor(math.log10(size)))
     names = sorted(found, key=lambda name: (name in _LAST, name not in _FIRST))
     return [_input(name, **found[name]) for name in names]
 
 
-def _input(name: str, default: Any, help: str, low: Any = 0, high: Any = 1, values=()) -> io.Input:
+def _input(
+    name: str, default: Any, help: str, low: Any = 0, high: Any = 1, values=(), step: float = 0.01
+) -> io.Input:
     common = {"default": default, "optional": True, "tooltip": help}
     if values:
         return io.Combo.Input(name, options=list(values), **common)
@@ -49,7 +55,7 @@ def _input(name: str, default: Any, help: str, low: Any = 0, high: Any = 1, valu
         return io.Boolean.Input(name, **common)
     if isinstance(default, int):
         return io.Int.Input(name, min=low, max=high, **common)
-    return io.Float.Input(name, min=low, max=high, step=0.01, round=False, **common)
+    return io.Float.Input(name, min=low, max=high, step=step, round=False, **common)
 
 
 def passed_on() -> io.Input:

@@ -74,13 +74,16 @@ def sigmas(query: Query) -> dict[str, Any]:
     name, model = given.pop("schedule", "simple"), given.pop("model", "sd15")
     steps, denoise = _number(given.pop("steps", "20")), _number(given.pop("denoise", "1"))
     drawn = kinds.get(model)
-    known = REGISTRIES["schedule"]
-    kinds_of = {f.name: f.default for f in fields(known.get(name).options)} if name in known else {}
-    options = {key: _value(text, kinds_of.get(key)) for key, text in given.items()}
+    ours = canonical("schedule", name)
+    entry = REGISTRIES["schedule"].get(ours) if ours in REGISTRIES["schedule"] else None
+    preset = {f.name: f.default for f in fields(entry.options)} if entry else {}
+    options = {key: _value(text, preset.get(key)) for key, text in given.items()}
+    if entry:
+        entry.configure(**options)  # nothing but its options goes on
     levels = sigmas_for(drawn, name, steps, denoise, options=options).tolist()
     process = process_of(drawn.sampling)
     return {
-        "schedule": canonical("schedule", name), "steps": int(steps),
+        "schedule": ours, "steps": int(steps),
         "model": kinds.facts(model, drawn), "note": note_on(drawn, name, steps, options),
         "sigmas": [_json(s) for s in levels],
         "log_snr": [_json(process.log_snr(s)) for s in levels],

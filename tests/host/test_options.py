@@ -65,6 +65,15 @@ def test_the_node_tells_which_options_belong_to_a_name(object_info, node, choice
         assert belongs[entry.name] == vars(entry.options)
 
 
+def test_small_numbers_can_be_read_on_the_node(object_info):
+    """0.002 is no 0.00: a number's step is as fine as the smallest default that it can have."""
+    inputs = object_info["StrideSchedule"]["input"]["optional"]
+    for entry in schedules.REGISTRY:
+        for name, value in vars(entry.options).items():
+            if isinstance(value, float) and value:
+                assert inputs[name][1]["step"] <= abs(value), (entry.name, name)
+
+
 def test_options_of_samplers(object_info):
     belongs = object_info["StrideSampler"]["input"]["required"]["sampler"][1]["stride_options"]
     assert belongs["euler_ancestral"]["eta"] == 1.0 and belongs["euler"]["eta"] == 0.0
