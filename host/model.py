@@ -40,7 +40,7 @@ def spec_of(model_sampling: Any, family: str = "") -> schedules.ModelSpec:
     def sigma(times: np.ndarray) -> np.ndarray:
         asked = torch.tensor(times, dtype=torch.float32)
         try:
-            levels = model_sampling.sigma(asked)
+            levels = torch.as_tensor(model_sampling.sigma(asked)).reshape(asked.shape)
         except (RuntimeError, TypeError, ValueError):
             # Several of the host's classes accept a single time only.
             levels = torch.stack([torch.as_tensor(model_sampling.sigma(t)) for t in asked])

@@ -46,8 +46,9 @@ def linspace(spec: ModelSpec, steps: int, options: Like) -> np.ndarray:
     Euler and DDIM it starts at the table's first entry, next to no noise at all.
     """
     top = len(spec.sigmas) - 1
-    spare = options.like == "dpmpp"
-    index = np.linspace(top, 0.0, steps + spare)[:steps]
+    count = steps + (options.like == "dpmpp")
+    # Upwards, as there: which half of .5 is rounded to hangs on the last bit.
+    index = np.linspace(0.0, top, count)[::-1][:steps] if count > 1 else np.array([top])
     return _entries(spec, index if options.like == "euler" else np.round(index))
 
 
