@@ -1,6 +1,8 @@
 """The schedule contract for every schedule, model and step count, and each curve's own values."""
 
 import math
+import re
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -97,6 +99,40 @@ def test_contract(name, spec, steps):
     assert sigmas.shape == (steps + 1,)
     assert torch.isfinite(sigmas).all() and (sigmas[1:] < sigmas[:-1]).all()
     assert sigmas[-1] == 0 and float(sigmas[0]) <= np.float32(model.sigma_max)
+
+
+def any_options(entry):
+    """Any accepted value of every option that the entry has."""
+    drawn = {}
+    for f in fields(entry.options):
+        if "values" in f.metadata:
+            drawn[f.name] = st.sampled_from(f.metadata["values"])
+        elif isinstance(f.default, bool):
+            drawn[f.name] = st.booleans()
+        else:
+            numbers = st.integers if isinstance(f.default, int) else st.floats
+            drawn[f.name] = numbers(f.metadata["low"], f.metadata["high"])
+    return st.fixed_dictionaries({}, optional=drawn)
+
+
+@settings(deadline=None, max_examples=600)
+@given(data=st.data(), spec=st.sampled_from(sorted(SPECS)),
+       steps=st.one_of(st.integers(1, 60), st.integers(1, 10_000)))
+def test_contract_with_any_options(data, spec, steps):
+    """With every accepted value the contract holds, or an error names schedule and setting."""
+    name = data.draw(st.sampled_from([s.name for s in schedules.REGISTRY if fields(s.options)]))
+    options = data.draw(any_options(schedules.get(name)))
+    counts = schedules.get(name).counts
+    steps = counts[steps % len(counts)] if counts else steps
+    try:
+        sigmas = schedules.get(name).sigmas(SPECS[spec], steps, **options)
+    except ValueError as error:
+        known = "|".join(f.name for f in fields(schedules.get(name).options))
+        assert re.match(f"schedule '{name}': ({known}) ", str(error))
+        return
+    assert sigmas.shape == (steps + 1,) and sigmas[-1] == 0
+    assert torch.isfinite(sigmas).all() and (sigmas[1:] < sigmas[:-1]).all()
+    assert float(sigmas[0]) <= np.float32(SPECS[spec].sigma_max)
 
 
 @pytest.mark.parametrize("name", schedules.REGISTRY.names)
