@@ -43,7 +43,10 @@ def even_power(
 ) -> torch.Tensor:
     """Values [steps] from high to low, even in their power 1 / rho."""
     top, bottom = high ** (1 / rho), low ** (1 / rho)
-    return (top + _ramp(spec, steps) * (bottom - top)) ** rho
+    values = top + _ramp(spec, steps) * (bottom - top)
+    if rho < 1.0:  # then bottom may be below the rounding of top
+        values = values.clamp(min=bottom)
+    return values**rho
 
 
 def exponential(spec: ModelSpec, steps: int, options: Range) -> torch.Tensor:

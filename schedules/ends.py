@@ -26,6 +26,8 @@ class Range(Options):
 
     def of(self, spec: ModelSpec) -> tuple[float, float]:
         """(lowest, highest) sigma of the curve on this model."""
+        if 0.0 < self.sigma_min < 1e-4:
+            raise ValueError(f"sigma_min must be 0 or from 0.0001 on, got {self.sigma_min}")
         low, high = self.sigma_min or spec.sigma_min, self.sigma_max or spec.sigma_max
         if high > spec.sigma_max * (1 + 1e-6):
             top = f"{spec.sigma_max:.6g}"

@@ -87,20 +87,22 @@ def linear_quadratic(spec: ModelSpec, steps: int, options: LinearQuadratic) -> t
     return torch.from_numpy(1.0 - done).to(spec.dtype) * spec.sigma_max
 
 
-def shifted(t: np.ndarray, mu: float) -> np.ndarray:
-    """``e^mu / (e^mu + 1 / t - 1)``: the time shift by ``e^mu``, t in (0, 1]."""
-    return 1.0 / (1.0 + math.exp(-mu) * (1.0 / t - 1.0))
+def _shifted(steps: int, mu: float, terminal: float = 0.0, by: str = "mu") -> np.ndarray:
+    """``e^mu / (e^mu + 1 / t - 1)``: even times t = 1 - i / n shifted by ``e^mu``.
 
-
-def _times(steps: int) -> np.ndarray:
-    return 1.0 - np.arange(steps) / steps
-
-
-def _stretched(values: np.ndarray, terminal: float) -> np.ndarray:
-    """``1 - v`` scaled so that the last value is ``terminal``; one value alone stays."""
-    if len(values) == 1 or terminal == 0.0:
-        return values
-    return 1.0 - (1.0 - values) * ((1.0 - terminal) / (1.0 - values[-1]))
+    terminal: where it is not 0, ``1 - value`` is scaled so that this is the last value (two steps
+    or more). by: the option that mu comes from, for errors.
+    """
+    if not -20.0 <= mu <= 300.0:
+        raise ValueError(f"{by} would shift by mu = {mu:.6g}; a shift has mu from -20 to 300")
+    if 0.0 < terminal < 1e-3:
+        raise ValueError(f"terminal must be 0 or from 0.001 on, got {terminal}")
+    t = 1.0 - np.arange(steps) / steps
+    u = 1.0 / t - 1.0
+    if terminal == 0.0 or steps == 1:
+        return 1.0 / (1.0 + math.exp(-mu) * u)
+    done = u / (u + math.exp(mu))  # 1 - value, to all its digits
+    return 1.0 - done * ((1.0 - terminal) / done[-1])
 
 
 def _mu(tokens: int, base: tuple[int, float], top: tuple[int, float]) -> float:
@@ -111,8 +113,7 @@ def _mu(tokens: int, base: tuple[int, float], top: tuple[int, float]) -> float:
 
 def linear(spec: ModelSpec, steps: int, options: Linear) -> np.ndarray:
     """A straight line in sigma, or with a shift ``s t / (1 + (s - 1) t)`` of it."""
-    values = shifted(_times(steps), math.log(options.shift))
-    return from_flow(spec, _stretched(values, options.terminal))
+    return from_flow(spec, _shifted(steps, math.log(options.shift), options.terminal, "shift"))
 
 
 def flux_shift(spec: ModelSpec, steps: int, options: FluxShift) -> np.ndarray:
@@ -121,7 +122,8 @@ def flux_shift(spec: ModelSpec, steps: int, options: FluxShift) -> np.ndarray:
         mu = _mu(options.tokens, (256, options.base_shift), (4096, options.max_shift))
     else:
         mu = options.mu if options.by == "mu" else math.log(options.shift)
-    return from_flow(spec, _stretched(shifted(_times(steps), mu), options.terminal))
+    by = "width and height" if options.by == "size" else options.by
+    return from_flow(spec, _shifted(steps, mu, options.terminal, by))
 
 
 def ltxv(spec: ModelSpec, steps: int, options: LTXV) -> np.ndarray:
@@ -130,8 +132,8 @@ def ltxv(spec: ModelSpec, steps: int, options: LTXV) -> np.ndarray:
     The host divides 0 by 0 for one step; here that step starts at the top.
     """
     mu = _mu(options.tokens, (1024, options.base_shift), (4096, options.max_shift))
-    values = shifted(_times(steps), mu)
-    return from_flow(spec, _stretched(values, options.terminal) if options.stretch else values)
+    terminal = options.terminal if options.stretch else 0.0
+    return from_flow(spec, _shifted(steps, mu, terminal, "tokens"))
 
 
 def flux2(spec: ModelSpec, steps: int, options: Size) -> np.ndarray:
@@ -146,7 +148,7 @@ def flux2(spec: ModelSpec, steps: int, options: Size) -> np.ndarray:
     if n <= 4300:
         at_10 = 8.73809524e-05 * n + 1.89833333
         mu += (mu - at_10) / 190.0 * (min(steps, 200) - 200)
-    return from_flow(spec, shifted(_times(steps), mu))
+    return from_flow(spec, _shifted(steps, mu, by="width and height"))
 
 
 def logit_normal(spec: ModelSpec, steps: int, options: LogitNormal) -> np.ndarray:
@@ -157,7 +159,7 @@ def logit_normal(spec: ModelSpec, steps: int, options: LogitNormal) -> np.ndarra
     be held at a limit, the quantiles are those of the distribution cut to the limits.
     """
     mean = options.mu + 0.5 * math.log(options.width * options.height / 512**2)
-    u = torch.from_numpy(_times(steps))
+    u = torch.from_numpy(1.0 - np.arange(steps) / steps)
     logit = mean + options.std * torch.special.ndtri(u)
     if torch.sum(logit >= _LOGIT[1]) > 1 or torch.sum(logit <= _LOGIT[0]) > 1:
         below = torch.special.ndtr((torch.tensor(_LOGIT, dtype=u.dtype) - mean) / options.std)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..registry import Options, option
 from .closed_form import even_power
-from .ends import Range, from_ve, ve
+from .ends import Range, from_ve
 from .entry import Schedule
 from .spec import ModelSpec
 
@@ -76,14 +76,12 @@ def vp(spec: ModelSpec, steps: int, options: VP) -> np.ndarray:
     """
 
     def time(sigma: float) -> float:
-        if math.isinf(sigma):
-            return math.inf
         rate = math.log1p(sigma**2)
         root = math.sqrt(options.beta_min**2 + 2.0 * options.beta_d * rate)
         return 2.0 * rate / (options.beta_min + root)
 
-    start = min(1.0, time(ve(spec, spec.sigma_max)))
-    end = max(options.eps_s, time(ve(spec, spec.sigma_min)))
+    low, high = Range().ratios_of(spec)
+    start, end = min(1.0, time(high)), max(options.eps_s, time(low))
     if end >= start:
         raise ValueError(f"eps_s must be below {start:.6g} on this model, got {options.eps_s}")
     t = np.linspace(start, end, steps)
@@ -95,8 +93,8 @@ def vp(spec: ModelSpec, steps: int, options: VP) -> np.ndarray:
 
 def edm(spec: ModelSpec, steps: int, options: EDM) -> np.ndarray:
     """Karras' curve in sigma / alpha from 80 to 0.002, as far as the model goes."""
-    low = max(options.sigma_min, ve(spec, spec.sigma_min))
-    high = min(options.sigma_max, ve(spec, spec.sigma_max))
+    low, high = Range().ratios_of(spec)
+    low, high = max(options.sigma_min, low), min(options.sigma_max, high)
     if low >= high:
         raise ValueError(f"sigma_min must be below {high:.6g} on this model, got {low:.6g}")
     values = even_power(spec, steps, low, high, options.rho).numpy()
