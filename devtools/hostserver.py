@@ -81,6 +81,8 @@ def arguments(work, port, gpu=False, custom_nodes=None, packs=(PACK,)):
     # The in-memory database spares a file; API nodes would only cost start-up time.
     args += ["--database-url", "sqlite:///:memory:", "--disable-api-nodes"]
     args += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", *packs]
+    if frontend := os.environ.get("STRIDE_TEST_FRONTEND"):  # the `static` folder of another one
+        args += ["--front-end-root", frontend]
     return args if gpu else [*args, "--cpu"]
 
 
