@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from types import SimpleNamespace
-from typing import Any
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, NamedTuple
 
 import comfy.model_base
 import comfy.supported_models
@@ -16,8 +17,7 @@ from comfy.model_base import ModelType
 from .model import process_of
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of model as the host makes it: its noise levels, its family and what it predicts.
 
     config: name of the host's model config. settings: what to change in its sampling settings.
@@ -27,7 +27,7 @@ class Kind:
     label: str
     config: str
     predicts: ModelType
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = MappingProxyType({})
     number: tuple[str, str, float, float, float] | None = None
 
 
