@@ -19,8 +19,8 @@ from text import tokenize
 HERE = Path(__file__).parent
 SHEET = (
     "a red circle above two blue squares on a green background",
-    "three yellow stars on a purple background",
-    "a white heart left of a black ring on an orange background",
+    "three yellow circles on a purple background",
+    "a white square left of a black ring on an orange background",
     "two small green triangles on a white background",
 )
 

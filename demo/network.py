@@ -22,9 +22,8 @@ CONFIG = {
     "length": LENGTH,  # tokens per prompt
     "text": 96,  # width of the text tokens
     "text_blocks": 2,
-    "wide": 64,  # channels of the quarter-size grid
-    "deep": 192,  # channels of the eighth-size grid
-    "blocks": 3,
+    "wide": 68,  # channels of the quarter-size grid
+    "deep": 160,  # channels of the eighth-size grid
     "head": 32,  # channels per attention head
     "embed": 128,  # width of the noise-level embedding
 }
@@ -161,9 +160,9 @@ class Network(nn.Module):
         self.down = ConvBlock(wide, embed)
         self.sink = nn.Linear(4 * wide, deep)
         self.places = nn.Parameter(torch.randn(1, deep, 8, 8) * 0.1)
-        self.blocks = nn.ModuleList(
-            Block(deep, config["text"], config["head"]) for _ in range(config["blocks"])
-        )
+        self.before = ConvBlock(deep, embed)
+        self.block = Block(deep, config["text"], config["head"])
+        self.after = ConvBlock(deep, embed)
         self.rise = nn.Linear(deep, 4 * wide)
         self.join = nn.Linear(2 * wide, wide)
         self.up = ConvBlock(wide, embed)
@@ -181,16 +180,15 @@ class Network(nn.Module):
         embedding = self.embed(level, context)
         x = conv(self.enter, unshuffle(x.permute(0, 2, 3, 1), 4))
         kept = x = self.down(x, embedding)
-        x = self.sink(unshuffle(x, 2))
-        b, h, w, c = x.shape
+        x = self.before(self.sink(unshuffle(x, 2)), embedding)
+        h, w = x.shape[1:3]
         places = self.places
         if (h, w) != (8, 8):
             places = F.interpolate(places, (h, w), mode="bilinear", align_corners=False)
         x = x.flatten(1, 2) + places.flatten(2).transpose(1, 2)
-        modulation = self.modulation(embedding)
-        for block in self.blocks:
-            x = block(x, context, modulation)
-        x = shuffle(self.rise(x.unflatten(1, (h, w))), 2)
+        x = self.block(x, context, self.modulation(embedding))
+        x = self.after(x.unflatten(1, (h, w)), embedding)
+        x = shuffle(self.rise(x), 2)
         x = self.up(self.join(torch.cat((x, kept), -1)), embedding)
         x = conv(self.leave, F.silu(F.layer_norm(x, x.shape[-1:])))
         return shuffle(x, 4).permute(0, 3, 1, 2)

@@ -38,7 +38,7 @@ def outline(mask):
     except QhullError:
         return "line"
     if solid < 0.75:
-        return "star"
+        return "other"
     top = mask[int(0.12 * height)].sum() / width
     bottom = mask[int(np.ceil(0.88 * height)) - 1].sum() / width
     if mask.mean() > 0.9:
@@ -46,7 +46,7 @@ def outline(mask):
     if top < 0.45 and bottom > 0.7:
         return "triangle"
     if bottom < 0.5:
-        return "heart"
+        return "other"
     return "circle"
 
 

@@ -23,7 +23,7 @@ COLOURS = {
     "white": (0.97, 0.97, 0.95),
     "black": (0.08, 0.08, 0.10),
 }
-SHAPES = ("circle", "square", "triangle", "star", "heart", "ring")
+SHAPES = ("circle", "square", "triangle", "ring")
 PLURALS = {shape: shape + "s" for shape in SHAPES}
 COUNTS = ("one", "two", "three")
 SIZES = ("small", "large")
@@ -95,12 +95,12 @@ def random_scene(rng, split=None):
 def _random_groups(rng):
     picks = rng.permutation(len(COLOUR_NAMES))[:3]
     background, *inks = (COLOUR_NAMES[i] for i in picks)
-    pair = rng.random() < 0.5
+    pair = rng.random() < 0.4
     groups = []
     for ink in inks[: 2 if pair else 1]:
         # Now and then both groups share a colour, so that colour alone does not tell them apart.
         colour = inks[0] if rng.random() < 0.1 else ink
-        count = 1 + int(rng.choice(3, p=(0.62, 0.25, 0.13)))
+        count = 1 + int(rng.choice(3, p=(0.68, 0.22, 0.10)))
         size = (None, "small", "large")[int(rng.choice(3, p=(0.7, 0.15, 0.15)))]
         groups.append(Group(colour, SHAPES[rng.integers(len(SHAPES))], count, size))
     if pair and groups[0].shape == groups[1].shape and groups[0].colour == groups[1].colour:
@@ -111,12 +111,12 @@ def _random_groups(rng):
 
 # Radii (low, high) by (number of groups, count, size).
 _RADII = {
-    (1, 1): {"small": (0.10, 0.13), None: (0.17, 0.26), "large": (0.31, 0.37)},
-    (1, 2): {"small": (0.09, 0.11), None: (0.13, 0.165), "large": (0.185, 0.20)},
-    (1, 3): {"small": (0.08, 0.09), None: (0.10, 0.12), "large": (0.13, 0.14)},
-    (2, 1): {"small": (0.09, 0.11), None: (0.13, 0.165), "large": (0.19, 0.21)},
-    (2, 2): {"small": (0.085, 0.10), None: (0.12, 0.15), "large": (0.165, 0.18)},
-    (2, 3): {"small": (0.08, 0.09), None: (0.10, 0.12), "large": (0.13, 0.14)},
+    (1, 1): {"small": (0.12, 0.15), None: (0.20, 0.28), "large": (0.33, 0.38)},
+    (1, 2): {"small": (0.10, 0.12), None: (0.15, 0.175), "large": (0.195, 0.21)},
+    (1, 3): {"small": (0.09, 0.10), None: (0.115, 0.13), "large": (0.14, 0.15)},
+    (2, 1): {"small": (0.11, 0.13), None: (0.155, 0.185), "large": (0.205, 0.22)},
+    (2, 2): {"small": (0.10, 0.115), None: (0.14, 0.165), "large": (0.18, 0.195)},
+    (2, 3): {"small": (0.09, 0.10), None: (0.115, 0.13), "large": (0.14, 0.15)},
 }
 _ROWS = {1: (0.5,), 2: (0.28, 0.72), 3: (0.19, 0.5, 0.81)}
 
@@ -250,21 +250,8 @@ def _distance(shape, x, y):
         return (torch.sqrt(x * x + y * y) - 0.76).abs() - 0.27
     if shape == "square":
         return torch.maximum(x.abs(), y.abs()) - 0.89
-    if shape == "triangle":
-        u, v = _fold(x, -(y - 0.28), 3)
-        return v - 0.62
-    if shape == "star":
-        u, v = _fold(x, y - 0.06, 5)
-        # The edge from the tip (0, 1.18) to the notch; its outward normal.
-        notch = (0.50 * math.sin(math.pi / 5), 0.50 * math.cos(math.pi / 5))
-        nx, ny = 1.18 - notch[1], notch[0]
-        return (u * nx + (v - 1.18) * ny) / math.hypot(nx, ny)
-    # heart: a square on its corner and two discs on its upper sides
-    side, y = 0.62, y - 0.06
-    rotated = (x.abs() + (y - 0.0).abs()) / math.sqrt(2) - side
-    half = side / math.sqrt(2)
-    discs = torch.sqrt((x.abs() - half) ** 2 + (y + half) ** 2) - side
-    return torch.minimum(rotated, discs)
+    u, v = _fold(x, -(y - 0.28), 3)
+    return v - 0.62
 
 
 def draw_batch(scenes, size=64, device="cpu"):

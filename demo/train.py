@@ -76,7 +76,7 @@ def batch(seed, step, size, device):
     pictures = draw_batch(scenes)
     tokens[torch.from_numpy(rng.random(size) < 0.06)] = PAD
     # Most levels where pictures are composed and outlined, a few over the whole range.
-    log_sigma = rng.normal(0.4, 1.5, size)
+    log_sigma = rng.normal(0.5, 1.2, size)
     everywhere = rng.random(size) < 0.1
     log_sigma[everywhere] = rng.uniform(math.log(0.01), math.log(300), int(everywhere.sum()))
     sigma = torch.from_numpy(np.exp(log_sigma)).float()
@@ -107,8 +107,8 @@ def export(average, path, seed, samples):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--batch", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=7500)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="torch.compile; needs a compiler")

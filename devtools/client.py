@@ -120,7 +120,7 @@ class Client:
             raise Rejected(answer)
         return answer["prompt_id"]
 
-    def wait(self, prompt_id, timeout=120):
+    def wait(self, prompt_id, timeout=300):
         """Wait for a queued prompt and return its outputs; raises `Failed` or `Interrupted`."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
@@ -136,7 +136,7 @@ class Client:
             time.sleep(0.03)
         raise TimeoutError(f"the prompt did not end within {timeout} s")
 
-    def run(self, prompt, timeout=120):
+    def run(self, prompt, timeout=300):
         """Queue a prompt and wait for its outputs."""
         return self.wait(self.queue(prompt), timeout)
 

@@ -223,7 +223,9 @@ STRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
+@pytest.mark.parametrize(
+    "process", [VE, pytest.param(FLOW, marks=pytest.mark.slow)], ids=lambda p: p.name
+)
 @pytest.mark.parametrize("name", STRONG)
 def test_strong_convergence_along_one_path(name, process):
     """With one path of the noise the samples converge as the steps grow, at order 1.

@@ -77,7 +77,9 @@ def test_denoise_changes_but_keeps_likeness(host, scene, prediction):
         drawn = graph.add("VAEDecode", samples=node[0], vae=graph.vae)
         return graph.add("VAEEncode", pixels=drawn[0], vae=graph.vae)
 
-    source = as_picture(graph.stride(steps=8, seed=1))
+    text = "two yellow squares on a white background"
+    other = graph.add("CLIPTextEncode", clip=graph.clip, text=text)[0]
+    source = as_picture(graph.stride(steps=8, seed=1, positive=other))
     settings = dict(latent_image=source[0], steps=8, seed=2)
     half = as_picture(graph.stride(denoise=0.5, **settings))
     fresh = as_picture(graph.stride(steps=8, seed=2))
