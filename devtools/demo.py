@@ -20,13 +20,13 @@ WORKFLOW = REPO / "example_workflows" / "first_picture.json"
 OUTPUT = REPO / "demo_output"
 PAIRS = (
     ("euler", "simple"),
-    ("euler", "karras"),
-    ("heun", "karras"),
+    ("euler_ancestral", "karras"),
     ("dpmpp_2m", "karras"),
-    ("dpmpp_2m", "beta"),
-    ("ipndm", "sgm_uniform"),
-    ("ddim", "exponential"),
-    ("euler_ancestral", "normal"),
+    ("uni_pc", "simple"),
+    ("deis", "sgm_uniform"),
+    ("res_2s", "beta"),
+    ("dpmpp_2m_sde", "exponential"),
+    ("er_sde", "align_your_steps"),
 )
 STEPS = (4, 8, 20)
 
