@@ -13,19 +13,24 @@ pytestmark = pytest.mark.host
 WORKFLOW = Path(__file__).resolve().parents[2] / "example_workflows" / "first_picture.json"
 
 
-def share(picture, red=None, green=None, blue=None):
-    """The share of pixels whose channels lie in the given (low, high) ranges."""
-    fits = numpy.ones(picture.shape[:2], dtype=bool)
+def fits(picture, red=None, green=None, blue=None):
+    """Whether each pixel's channels lie in the given (low, high) ranges."""
+    found = numpy.ones(picture.shape[:2], dtype=bool)
     for channel, limits in zip((0, 1, 2), (red, green, blue)):
         if limits:
-            fits &= (picture[..., channel] >= limits[0]) & (picture[..., channel] <= limits[1])
-    return fits.mean()
+            found &= (picture[..., channel] >= limits[0]) & (picture[..., channel] <= limits[1])
+    return found
+
+
+def share(picture, **ranges):
+    """The share of pixels that fit."""
+    return fits(picture, **ranges).mean()
 
 
 def test_first_picture_shows_what_its_prompt_says(host, object_info):
     prompt = to_prompt(json.loads(WORKFLOW.read_text(encoding="utf-8")), object_info)
     texts = [node["inputs"].get("text") for node in prompt.values()]
-    assert "a red circle on a blue background" in texts
+    assert "a yellow triangle above a red square on a blue background" in texts
     outputs = host.run(prompt)
     (saved,) = [found["images"][0] for found in outputs.values() if "images" in found]
     picture = host.image(saved["filename"], saved["subfolder"])
@@ -35,8 +40,12 @@ def test_first_picture_shows_what_its_prompt_says(host, object_info):
     rim = numpy.ones(picture.shape[:2], dtype=bool)
     rim[32:-32, 32:-32] = False
     assert share(picture[rim][None], **blue) > 0.95
-    assert 0.03 < share(picture, **red) < 0.4
-    assert share(picture, **red) + share(picture, **blue) > 0.9
+    yellow = dict(red=(180, 255), green=(150, 255), blue=(0, 150))
+    rows = {name: numpy.nonzero(fits(picture, **colour))[0].mean()
+            for name, colour in (("red", red), ("yellow", yellow))}
+    assert rows["yellow"] + 100 < rows["red"]  # above
+    shares = [share(picture, **colour) for colour in (red, yellow, blue)]
+    assert shares[0] > 0.03 and shares[1] > 0.03 and sum(shares) > 0.9
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v", "flow"])
