@@ -1,12 +1,14 @@
-"""Exact denoisers with known solutions: what `bench accuracy` measures errors on.
+"""Exact denoisers with known solutions, and the demo model: what `bench accuracy` measures.
 
-All work in coordinates where the data covariance is diagonal, with energies that fall as 1/f^2
-like those of natural latents. x is [B, D] float64; denoisers take (x, sigma [B], alpha).
+The exact ones work in coordinates where the data covariance is diagonal, with energies that fall
+as 1/f^2 like those of natural latents. x is [B, D] float64; denoisers take (x, sigma [B], alpha).
 """
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -24,19 +26,26 @@ def energies():
 
 @dataclass(frozen=True)
 class Problem:
-    """name: as printed. flow: rectified flow instead of VE. denoise: (x, sigma, alpha) to D."""
+    """name: as printed. flow: rectified flow instead of VE. denoise: (x, sigma, alpha) to D.
+
+    size: numbers in a sample. batch: samples. fine: steps of the reference solution.
+    """
 
     name: str
     flow: bool
     denoise: Callable
+    size: int = SIDE * SIDE
+    batch: int = 32
+    fine: int = 1500
 
     def __call__(self, x, sigma):
         sigma = sigma.to(x).view(-1, 1)
         alpha = 1.0 - sigma if self.flow else torch.ones_like(sigma)
         return self.denoise(x, sigma, alpha)
 
-    def solve(self, x, top, steps=1500, bottom=1e-4):
+    def solve(self, x, top, steps=None, bottom=1e-4):
         """The end of the exact trajectory: classical RK4 in log(sigma), then D."""
+        steps = steps or self.fine
 
         def slope(x, u):
             return x - self(x, torch.full((len(x),), math.exp(u), dtype=torch.float64))
@@ -95,9 +104,35 @@ def guided(scale):
     return denoise
 
 
+def demo_model():
+    """The bundled network, guided at CFG 4, on one prompt."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "demo"))
+    from network import load_networks, unconditional
+    from text import tokenize
+
+    text, denoiser = load_networks(Path(__file__).parent.parent / "demo/stride_demo.safetensors")
+    prompt = text(torch.tensor([tokenize("a yellow triangle above a red square")]))
+    empty = unconditional(text, 1)
+
+    @torch.inference_mode()
+    def denoise(x, sigma, alpha):
+        y, a, s = x.view(-1, 4, 64, 64).float(), alpha[:, 0].float(), sigma[:, 0].float()
+        base, given = (
+            denoiser(y, a, s, context.expand(len(y), -1, -1)) for context in (empty, prompt)
+        )
+        return (base + 4.0 * (given - base)).view_as(x).to(x)
+
+    return denoise
+
+
 def problems():
     for flow in (False, True):
         kind = "flow" if flow else "eps"
         yield Problem(f"Gaussian, {kind}", flow, gaussian)
         for scale in (1, 4, 7.5):
             yield Problem(f"mixture, CFG {scale:g}, {kind}", flow, guided(scale))
+    for flow in (False, True):
+        kind = "flow" if flow else "eps"
+        yield Problem(
+            f"demo model, CFG 4, {kind}", flow, demo_model(), size=4 * 64 * 64, batch=4, fine=150
+        )
