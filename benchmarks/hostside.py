@@ -59,11 +59,11 @@ def host_function(comfy, name):
 
 def model_sampling(comfy, flow=False, shift=3.0):
     """The host's object for a Stable Diffusion 1.5 model or a flow model."""
-    if not flow:
-        return comfy.model_sampling.ModelSamplingDiscrete()
-    parts = (comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST)
-    sampling = type("Flow", parts, {})()
-    sampling.set_parameters(shift=shift)
+    of = comfy.model_sampling
+    parts = (of.ModelSamplingDiscreteFlow, of.CONST) if flow else (of.ModelSamplingDiscrete, of.EPS)
+    sampling = type("Sampling", parts, {})()  # as the host puts them together
+    if flow:
+        sampling.set_parameters(shift=shift)
     return sampling
 
 

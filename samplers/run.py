@@ -191,12 +191,12 @@ class Machine:
 
 def _combine(row: Row, memory: dict[Ref, torch.Tensor]) -> torch.Tensor:
     """The row's linear combination, in a fresh tensor (hosts keep the ones they were shown)."""
-    (first, weight), *rest = [(memory[ref], w) for ref, w in row.terms if w != 0]
+    (ref, weight), *rest = row.reads
     if len(rest) == 1 and abs(weight + rest[0][1] - 1.0) < 1e-12:
-        return torch.lerp(first, *rest[0])  # the common case, in one pass over memory
-    out = first * weight
-    for tensor, weight in rest:
-        out.add_(tensor, alpha=weight)
+        return torch.lerp(memory[ref], memory[rest[0][0]], rest[0][1])  # in one pass over memory
+    out = memory[ref] * weight
+    for ref, weight in rest:
+        out.add_(memory[ref], alpha=weight)
     return out
 
 

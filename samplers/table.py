@@ -63,6 +63,11 @@ class Row:
             for j, weight in weights.items():
                 yield (kind, j), weight
 
+    @cached_property
+    def reads(self) -> tuple[tuple[Ref, float], ...]:
+        """The terms that count, listed once: the loop asks for them at every run."""
+        return tuple((ref, weight) for ref, weight in self.terms if weight != 0)
+
 
 def split_row(
     step: int, sigma: float, sigma_next: float, split: Split,
