@@ -105,10 +105,10 @@ def get(model: str) -> Drawn:
 @lru_cache(maxsize=32)
 def _made(kind: str, number: float | None) -> Drawn:
     k = KINDS[kind]
-    config = getattr(comfy.supported_models, k.config)({"in_channels": 4})
-    config.sampling_settings.update(k.settings)
-    if k.number:
-        config.sampling_settings[k.number[0]] = number
+    cls = getattr(comfy.supported_models, k.config)
+    config = cls.__new__(cls)  # its __init__ asks for facts of a network, which nobody has here
+    changed = {k.number[0]: number} if k.number else {}
+    config.sampling_settings = {**cls.sampling_settings, **k.settings, **changed}
     return Drawn(comfy.model_base.model_sampling(config, k.predicts), config)
 
 
