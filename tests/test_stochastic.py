@@ -226,7 +226,9 @@ STRONG = {
 @pytest.mark.parametrize(
     "process", [VE, pytest.param(FLOW, marks=pytest.mark.slow)], ids=lambda p: p.name
 )
-@pytest.mark.parametrize("name", STRONG)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.slow] * name.startswith("sa_")) for name in STRONG
+])  # fmt: skip
 def test_strong_convergence_along_one_path(name, process):
     """With one path of the noise the samples converge as the steps grow, at order 1.
 
