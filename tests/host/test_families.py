@@ -19,7 +19,7 @@ def test_family_of_the_hosts_models(comfy, config, family):
     from stride.host.model import family_of
     from stride.schedules.spec import FAMILIES
 
-    made = getattr(comfy.supported_models, config)({"in_channels": 4})
+    made = getattr(comfy.supported_models, config)({"in_channels": 4, "hidden_size": 6144})
     assert family_of(SimpleNamespace(model=SimpleNamespace(model_config=made))) == family
     assert family in ("", *FAMILIES)
     assert family_of(SimpleNamespace()) == ""
