@@ -71,7 +71,7 @@ class Sampler(Entry):
         )
 
 
-@lru_cache(maxsize=64)  # batches, previews and repeated runs ask for the same one
+@lru_cache(maxsize=8)  # repeated runs ask for the same; ten thousand steps take some megabytes
 def _table(
     build: Callable[..., Iterable[Row]], sigmas: tuple[float, ...], process: Process,
     options: Options,
