@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, Generic, TypeVar
 
@@ -82,8 +82,17 @@ E = TypeVar("E", bound=Entry)
 _RESERVED = {"ays", "ays_30", "gits", "beta_1_1"}
 
 
+def key(name: str) -> str:
+    """What spellings of one name have in common: "DPM++ 2S a" is "dpmpp_2s_ancestral".
+
+    Case, spaces and punctuation do not count, "+" is "p", and "ancestral" may be "a".
+    """
+    letters = re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "p"))
+    return letters.replace("ancestral", "a")
+
+
 class Registry(Generic[E]):
-    """Entries in display order, found by name, label or alias, whatever the case."""
+    """Entries in display order, found by name, label or alias, in any spelling of one ``key``."""
 
     def __init__(self, kind: str, entry_type: type[E], entries: Iterable[E]) -> None:
         self.kind, self.entry_type = kind, entry_type
@@ -108,10 +117,10 @@ class Registry(Generic[E]):
                 f"a {self.kind} cannot be called '{entry.name}': a name is lower-case letters, "
                 f"digits and underscores, and none of {', '.join(sorted(_RESERVED))}"
             )
-        spellings = {s.lower() for s in (entry.name, entry.label, *entry.aliases)}
-        for spelling in sorted(spellings & self._spellings.keys()):
+        spellings = {key(s): s for s in (entry.name, entry.label, *entry.aliases)}
+        for spelling in sorted(spellings.keys() & self._spellings.keys()):
             raise ValueError(
-                f"two {self.kind}s are called '{spelling}': "
+                f"two {self.kind}s are called '{spellings[spelling].lower()}': "
                 f"{self._spellings[spelling].name} and {entry.name}"
             )
         self._spellings.update(dict.fromkeys(spellings, entry))
@@ -129,7 +138,13 @@ class Registry(Generic[E]):
         return iter(self._entries.values())
 
     def __contains__(self, name: str) -> bool:
-        return name.strip().lower() in self._spellings
+        return key(name) in self._spellings
+
+    def spells(self, name: str) -> bool:
+        """Whether ``name`` is one of ours letter by letter, the case apart."""
+        entry = self._spellings.get(key(name))
+        known = (entry.name, entry.label, *entry.aliases) if entry else ()
+        return name.strip().lower() in map(str.lower, known)
 
     @property
     def names(self) -> list[str]:
@@ -138,12 +153,25 @@ class Registry(Generic[E]):
     def get(self, name: str) -> E:
         """The entry called ``name``; an unknown name raises with the nearest ones."""
         if name in self:
-            return self._spellings[name.strip().lower()]
-        raise ValueError(unknown(self.kind, name, self.names))
+            return self._spellings[key(name)]
+        raise ValueError(unknown(self.kind, name, self.names, self.spellings))
+
+    @property
+    def spellings(self) -> dict[str, str]:
+        """The name behind every name, label and alias."""
+        return {s: e.name for e in self for s in (e.name, e.label, *e.aliases)}
 
 
-def unknown(kind: str, name: str, known: list[str]) -> str:
-    """The message for a name that is not among ``known``: it lists the nearest ones."""
-    near = difflib.get_close_matches(str(name).lower(), known, n=3, cutoff=0.4)
+def unknown(
+    kind: str, name: str, known: Iterable[str], spellings: Mapping[str, str] | None = None
+) -> str:
+    """The message for a name that is not among ``known``: it lists the nearest ones.
+
+    spellings: what else they are called, which is looked through as well.
+    """
+    called = {**{n: n for n in known}, **(spellings or {})}
+    keys = {key(spelling): n for spelling, n in called.items()}
+    near = difflib.get_close_matches(key(str(name)), keys, n=6, cutoff=0.4)
+    near = list(dict.fromkeys(keys[k] for k in near))[:3]
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
     return f"unknown {kind} '{name}'; {hint}"

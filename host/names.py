@@ -91,7 +91,7 @@ def schedule_names() -> list[str]:
 
 
 def _ours_first(ours: registry.Registry, theirs: list[str]) -> list[str]:
-    return ours.names + [n for n in theirs if n not in ours and not n.startswith(PREFIX)]
+    return ours.names + [n for n in theirs if not ours.spells(n) and not n.startswith(PREFIX)]
 
 
 def problem_with(sampler: str | None = None, schedule: str | None = None) -> str | None:

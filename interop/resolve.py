@@ -1,0 +1,189 @@
+"""One function for a pair of names: whatever other programs call a sampler and a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from .. import samplers, schedules
+from ..registry import Entry, key, unknown
+from . import a1111
+
+PREFIX = "stride_"  # ours in the host's own lists
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sampler and a schedule of ours, by name, with the options that differ from the defaults.
+
+    schedule: None where the text leaves it open. notes: what was guessed, and what could not be
+    carried over, as sentences.
+    """
+
+    sampler: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    schedule: str | None = None
+    schedule_options: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def resolve(
+    sampler: str | None, schedule: str | None = None, *, exact: bool = False,
+    version: str | None = None, **settings: Any,
+) -> Pair:
+    """The sampler and the schedule of ours that ``sampler`` and ``schedule`` name.
+
+    sampler: any program's name of one, alone or with a schedule at its end ("Euler a Karras").
+    schedule: likewise; None, "" or "Automatic" where the text leaves it open. version: A1111's
+    "Version" where the names are out of one of its texts, "" where that text has none: then they
+    mean what that release meant by them. exact: what A1111 1.10.1 makes of them in a run,
+    oddities included; it takes every name. settings: options of the sampler or the schedule, by
+    their names here.
+
+    Raises ValueError for a name that nobody has, with the nearest ones, for two schedules that
+    contradict each other, and for settings that neither has.
+    """
+    if exact:
+        return _with(settings, _exactly(sampler, schedule))
+    if not sampler or not sampler.strip():
+        raise ValueError("no sampler is named")
+    name, said = split(sampler)
+    asked = None if _open(schedule) else schedule
+    if version is not None:
+        return _with(settings, _of_a1111(name, said, asked, version))
+    if said and asked and schedules.get(said) is not schedules.get(_plain(asked)):
+        raise ValueError(contradiction(sampler, said, asked))
+    curve = None if _open(said or asked) else schedules.get(_plain(said or asked)).name
+    return _with(settings, Pair(samplers.get(name).name, {}, curve))
+
+
+def contradiction(sampler: str, said: str, asked: str) -> str:
+    return f"sampler '{sampler}' has schedule '{said}' in its name, but schedule is '{asked}'"
+
+
+def split(text: str) -> tuple[str, str | None]:
+    """(sampler, schedule) of a combined name; (name, None) of a sampler's alone.
+
+    Raises ValueError where the text is neither.
+    """
+    text = _plain(text.strip())
+    if text in samplers.REGISTRY:
+        return text, None
+    if text.lower() in a1111.OLD_ALIASES:
+        return a1111.OLD_ALIASES[text.lower()]
+    known, longest = samplers.REGISTRY, None
+    for cut in (i for i, c in enumerate(text) if not c.isalnum()):
+        left, right = text[:cut], text[cut:].lstrip(" +,/(-_")
+        if left not in samplers.REGISTRY or not right:
+            continue
+        if right in schedules.REGISTRY or _open(right):
+            return left, right
+        longest = left, right
+    if longest:
+        known = schedules.REGISTRY
+        problem = unknown("schedule", longest[1], known.names, known.spellings)
+        raise ValueError(f"'{text}': '{longest[0]}' is a sampler, but {problem}")
+    raise ValueError(unknown("sampler", text, known.names, known.spellings))
+
+
+def _plain(name: str) -> str:
+    return name[len(PREFIX) :] if name.lower().startswith(PREFIX) else name
+
+
+def _open(schedule: str | None) -> bool:
+    """Whether a text leaves the schedule to the sampler."""
+    return schedule is None or key(schedule) in ("", "automatic")
+
+
+def _exactly(sampler: str | None, schedule: str | None) -> Pair:
+    """What A1111 1.10.1 runs for any two words."""
+    labels = a1111.sampler_and_schedule(sampler, schedule, convert_automatic=False)
+    notes = ()
+    if not (sampler or "").startswith(labels[0]):
+        notes = (f"A1111 does not know '{sampler}' and runs {labels[0]}",)
+    return _carried(*labels, a1111.ours(*labels)[1], notes)
+
+
+_LABELS = {key(s): row.label for row in a1111.SAMPLERS for s in (row.label, *row.aliases)}
+_SCHEDULE_LABELS = {
+    key(s): row.label for row in a1111.SCHEDULES for s in (row.label, row.name, *row.aliases)
+}
+
+
+def _of_a1111(name: str, said: str | None, asked: str | None, version: str) -> Pair:
+    """What a text of that release meant; what it did not know is taken for a name of ours."""
+    before = not a1111.schedule_is_apart(version)
+    notes = []
+    if said and asked and _schedule_label(said) != _schedule_label(asked):
+        if not before:
+            raise ValueError(contradiction(name, said, asked))
+        # A setting of that time, stored with the picture, which won over the label.
+        notes.append(f"the stored schedule {asked} wins over {said} in the sampler's name")
+        said = None
+    wanted = None if _open(asked or said) else asked or said
+    label = _LABELS.get(key(name))
+    if label is None:
+        entry = samplers.get(name)
+        notes.append(f"A1111 has no sampler '{name}'; taken for {entry.label} of ours")
+        curve: a1111.Chosen = _a1111_schedule(wanted) if wanted else a1111.UNIFORM
+        return Pair(entry.name, {}, *curve, notes=tuple(notes))
+    row = a1111.BY_LABEL[label]
+    if wanted is None:
+        curve = a1111.automatic(label, version)
+        if curve != row.automatic:
+            notes.append(
+                f"before 1.9.0 {label} without a schedule ran Uniform; since then it runs "
+                f"{row.schedule}"
+            )
+    else:
+        curve = row.automatic if row.own_levels else _a1111_schedule(wanted)
+    return _carried(label, wanted or a1111.AUTOMATIC, curve, notes)
+
+
+def _schedule_label(name: str) -> str:
+    return _SCHEDULE_LABELS.get(key(name), key(name))
+
+
+def _a1111_schedule(name: str) -> a1111.Chosen:
+    """Ours for A1111's name of a schedule, else for anybody's."""
+    row = a1111.BY_SCHEDULE_LABEL.get(_schedule_label(name))
+    return (row.ours if row and row.ours else schedules.get(name).name), {}
+
+
+def _carried(sampler: str, schedule: str, curve: a1111.Chosen, notes: Any) -> Pair:
+    """The pair for A1111's labels, with what it does otherwise than we by default."""
+    row = a1111.BY_LABEL[sampler]
+    notes = [*notes, *([row.remark] if row.remark else [])]
+    if row.own_levels and schedule != a1111.AUTOMATIC:
+        notes.append(f"A1111's {sampler} has levels of its own and ignores schedule {schedule}")
+    if row.discard_penultimate:
+        notes.append(f"A1111 leaves out the level before the last for {sampler}")
+    return Pair(row.ours, row.options, *curve, notes=tuple(notes))
+
+
+def _with(settings: Mapping[str, Any], pair: Pair) -> Pair:
+    """The pair with options by name, each the sampler's if it has one of that name.
+
+    Raises ValueError for an option that neither has, and for a value out of its range.
+    """
+    if not settings:
+        return pair
+    entry = samplers.get(pair.sampler)
+    curve = None if pair.schedule is None else schedules.get(pair.schedule)
+    mine = {k: v for k, v in settings.items() if k in _options(entry)}
+    rest = {k: v for k, v in settings.items() if k not in mine}
+    if strange := rest.keys() - _options(curve):
+        where = f"'{entry.name}'" + (f" and '{curve.name}' have" if curve else " has")
+        has = ", ".join(sorted(_options(entry) | _options(curve))) or "none"
+        raise ValueError(f"{where} no option {', '.join(sorted(strange))}; options: {has}")
+    options = {**pair.options, **mine}
+    curve_options = {**pair.schedule_options, **rest}
+    entry.configure(**options)
+    if curve:
+        curve.configure(**curve_options)
+    return replace(pair, options=options, schedule_options=curve_options)
+
+
+def _options(entry: Entry | None) -> set[str]:
+    return {f.name for f in fields(entry.options)} if entry else set()
