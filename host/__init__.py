@@ -15,8 +15,9 @@ import comfy.supported_models_base
 from comfy_api.latest import ComfyExtension, io
 
 from . import kinds, levels, options, routes
+from .ksample import ksample
 from .names import problem_with, register, sampler_names, schedule_names
-from .sampling import ksample, note_on, sampler_object, sigmas_for
+from .sampling import note_on, sampler_object, sigmas_for
 from .words import describe, show_on_node
 
 __all__ = [
