@@ -17,6 +17,7 @@ from ..samplers.adaptive import Taken
 from ..samplers.run import Plan
 from ..samplers.streams import Stream, source
 from .model import process_of
+from .patches import patched_run
 from .single import Plain
 
 
@@ -39,7 +40,8 @@ class Stopped(NamedTuple):
     """A run that stopped before sigma 0, as a LATENT carries it to the next node.
 
     latent: the samples that the node gave out; if they were changed since, the run is over.
-    masked: the noise and picture that an inpainting mask keeps in place, or None.
+    masked: the noise and picture that an inpainting mask keeps in place, or None. guidance: what
+    the patches on the MODEL remember.
     """
 
     sampler: str
@@ -47,6 +49,7 @@ class Stopped(NamedTuple):
     carry: Carry
     masked: tuple[torch.Tensor, torch.Tensor] | None
     latent: torch.Tensor | None = None
+    guidance: dict[Any, Any] = {}
 
 
 @dataclass
@@ -82,6 +85,11 @@ class HostRun:
         watched = _Watched(model)
         denoise = _guided if getattr(chosen, "cfg_pp", False) else Plain
         levels = sigmas.tolist()
+        guidance = patched_run(extra)
+        if guidance is not None:
+            past = self.resume.carry.sigmas[:-1] if self.resume else ()
+            guidance.sigmas = (*past, *levels, *self.ahead)
+            guidance.memory = dict(self.resume.guidance) if self.resume else {}
         with comfy.k_diffusion.sampling.tqdm(total=len(levels) - 1, disable=disable) as bar:
 
             def on_step(info: dict[str, Any]) -> None:
@@ -102,7 +110,10 @@ class HostRun:
             )
         self.calls = watched.calls
         if self.keep and levels[-1] > 0:
-            self.stopped = Stopped(self.sampler.name, self.options, carry, masked)
+            memory = guidance.memory if guidance is not None else {}
+            self.stopped = Stopped(
+                self.sampler.name, self.options, carry, masked, guidance=memory
+            )
         return carry.x
 
     def _noise(self, chosen: Any, x: torch.Tensor, sigmas: torch.Tensor, seed: int) -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+IMAGE = "stride_image"  # in the model options: which image of the batch is asked for alone
+
 
 class Plain:
     """D(x, sigma) from the model that the host hands to a sampler function."""
@@ -34,6 +36,8 @@ class OneImage(Plain):
         self.k = k
         if isinstance(extra.get("denoise_mask"), torch.Tensor):
             self.extra = {**extra, "denoise_mask": self._pick(extra["denoise_mask"])}
+        options = self.extra.get("model_options") or {}
+        self.extra = {**self.extra, "model_options": {**options, IMAGE: k}}
         inner = model.model
         self.swaps = [(inner, name, self._pick(getattr(inner, name)))
                       for name in ("noise", "latent_image")

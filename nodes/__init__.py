@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from ..host import ComfyExtension, io
 from .demo_model import StrideDemoModel
+from .guidance import (
+    StrideAPG,
+    StrideCFGCurve,
+    StrideCFGInterval,
+    StrideCFGZero,
+    StrideGuidanceEmbedding,
+    StrideMimicCFG,
+    StrideRescaleCFG,
+    StrideTemperature,
+    StrideThreshold,
+)
 from .ksampler import StrideKSampler, StrideKSamplerAdvanced
 from .levels import StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit
 from .parts import StrideSampler, StrideSchedule
@@ -16,6 +27,8 @@ class StrideExtension(ComfyExtension):
         return [
             StrideKSampler, StrideKSamplerAdvanced, StrideSampler, StrideSchedule,
             StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit,
+            StrideRescaleCFG, StrideThreshold, StrideMimicCFG, StrideCFGInterval, StrideCFGCurve,
+            StrideAPG, StrideCFGZero, StrideTemperature, StrideGuidanceEmbedding,
             StrideDemoModel,
         ]
 

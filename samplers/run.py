@@ -165,6 +165,7 @@ class Machine:
     def _ask(self, k: int, row: Row) -> None:
         x = self.x
         sigma = x.new_full((x.shape[0],), row.sigma)
+        sigma.level = row.sigma  # for whoever needs the number: nothing to read back from a device
         answer = self.denoise(x, sigma)
         d, u = answer if isinstance(answer, tuple) else (answer, None)
         for tensor in (d,) if u is None else (d, u):

@@ -16,8 +16,9 @@ MAY = {
     "schedules": {"registry", "samplers", "schedules"},
     "demo": {"host", "demo"},
     "interop": {"registry", "samplers", "schedules", "interop"},
+    "guidance": {"registry", "samplers", "guidance"},
     "library.py": {"samplers", "schedules"},
-    "host": {"registry", "samplers", "schedules", "interop", "host"},
+    "host": {"registry", "samplers", "schedules", "interop", "guidance", "host"},
     "nodes": {"host", "nodes", "demo"},
     "__init__.py": {"samplers", "schedules", "interop", "library", "host", "nodes"},
 }
@@ -48,7 +49,8 @@ def test_imports_point_one_way(path):
     assert inside <= MAY[part]
     if part != "host":
         assert not outside & HOST, "only host/ may import the host"
-    if part in ("samplers", "schedules", "interop", "registry.py", "nodes", "__init__.py"):
+    if part in ("samplers", "schedules", "interop", "guidance", "registry.py", "nodes",
+                "__init__.py"):
         assert outside <= {"torch", "numpy"} | set(sys.stdlib_module_names)
 
 

@@ -1,0 +1,108 @@
+"""How strong guidance is at a noise level: a factor on ``cfg - 1``, in Python floats alone."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..registry import Options, choice, option
+
+SHAPES = ("linear", "cosine", "constant")
+
+
+def position(sigma: float, sigmas: Sequence[float]) -> float:
+    """Where sigma lies in a run, in steps: i at sigmas[i], linear in sigma between two levels.
+
+    sigmas: the falling levels of the run, the last one its end. Levels outside are its ends.
+    """
+    i = bisect_left(sigmas, -sigma, key=lambda level: -level)  # the first level not above sigma
+    if i == 0 or i == len(sigmas):
+        return float(min(i, len(sigmas) - 1))
+    return i - (sigma - sigmas[i]) / (sigmas[i - 1] - sigmas[i])
+
+
+def progress(sigma: float, sigmas: Sequence[float]) -> float:
+    """The same from 0 at the first step to 1 at the last step's start; 0 if there is one step."""
+    last = len(sigmas) - 2
+    return min(position(sigma, sigmas) / last, 1.0) if last > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Interval(Options):
+    """Guidance for ``sigma_low < sigma <= sigma_high``, elsewhere the conditional answer alone.
+
+    Kynkaanniemi et al. 2024, arXiv:2404.07724, section 3.
+    """
+
+    sigma_low: float = option(0.0, 0.0, 10000.0, "no guidance at this sigma and below; 0 is none")
+    sigma_high: float = option(10000.0, 0.0, 10000.0, "no guidance above this sigma")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sigma_low >= self.sigma_high:
+            raise ValueError(
+                f"sigma_low must be below sigma_high, got {self.sigma_low:g} and "
+                f"{self.sigma_high:g}"
+            )
+
+    @property
+    def neutral(self) -> bool:
+        return self.sigma_low == 0 and self.sigma_high == 10000
+
+    def factor(self, sigma: float, sigmas: Sequence[float]) -> float:
+        return 1.0 if self.sigma_low < sigma <= self.sigma_high else 0.0
+
+
+@dataclass(frozen=True)
+class Curve(Options):
+    """Guidance that goes from one factor to another over the steps of a run."""
+
+    shape: str = choice("linear", SHAPES, "how it goes from start to end; constant is start alone")
+    start: float = option(1.0, 0.0, 10.0, "factor on cfg - 1 at the first step; 0 is no guidance")
+    end: float = option(1.0, 0.0, 10.0, "the same at the last step")
+
+    @property
+    def neutral(self) -> bool:
+        return self.start == 1 and (self.end == 1 or self.shape == "constant")
+
+    def factor(self, sigma: float, sigmas: Sequence[float]) -> float:
+        if self.shape == "constant":
+            return self.start
+        t = progress(sigma, sigmas)
+        if self.shape == "cosine":
+            t = (1.0 - math.cos(math.pi * t)) / 2.0
+        return self.start + (self.end - self.start) * t
+
+
+@dataclass(frozen=True)
+class Points:
+    """The same by hand: factors spread evenly over the steps, with straight lines between."""
+
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.values or not all(0 <= v <= 10 for v in self.values):
+            raise ValueError(f"a curve by hand is numbers from 0 to 10, got {self.values}")
+
+    @classmethod
+    def parse(cls, text: str) -> Points:
+        """Numbers parted by commas or spaces."""
+        try:
+            return cls(tuple(float(word) for word in text.replace(",", " ").split()))
+        except ValueError:
+            raise ValueError(
+                "a curve by hand is numbers from 0 to 10, parted by commas or spaces, got "
+                f"{text!r}"
+            ) from None
+
+    @property
+    def neutral(self) -> bool:
+        return all(v == 1 for v in self.values)
+
+    def factor(self, sigma: float, sigmas: Sequence[float]) -> float:
+        place = progress(sigma, sigmas) * (len(self.values) - 1)
+        i = min(int(place), max(len(self.values) - 2, 0))
+        a, b = self.values[i], self.values[min(i + 1, len(self.values) - 1)]
+        return a + (b - a) * (place - i)
