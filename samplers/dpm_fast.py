@@ -19,7 +19,7 @@ from functools import partial
 from ..registry import option
 from .entry import Eta, Sampler
 from .exponential_single import combine, midpoint, one_stage, three_stage
-from .process import Process
+from .process import Process, Split
 from .table import Row, split_row
 
 _TABLEAUS = {1: one_stage, 2: midpoint, 3: partial(three_stage, gamma=0.0)}
@@ -76,6 +76,29 @@ def dpm_fast(sigmas: tuple[float, ...], process: Process, options: Blocks) -> It
             else:
                 yield split_row(k + i, levels[i], end, split, x, d, start=levels[0])
         k += len(starts)
+
+
+def whole_blocks(
+    calls: int, sigmas: tuple[float, ...], process: Process, options: Blocks
+) -> Iterator[Row]:
+    """Each step of ``sigmas`` is a block, in ``calls`` model calls in all; as k-diffusion has it.
+
+    The inner calls are even in log-SNR on the way to the level that the fresh noise starts from,
+    which is never below the last of the list.
+    """
+    k = 0
+    for step, (start, end, order) in enumerate(zip(sigmas, sigmas[1:], orders(calls, False))):
+        down = max(process.split(start, end, options.eta).down, sigmas[-1])
+        split = Split(down, *process.renoise(down, end))
+        first, last = process.log_snr(start), process.log_snr(down)
+        inner = [process.sigma_at(first + (last - first) * i / order) for i in range(1, order)]
+        starts = [start, *inner]
+        for i, (x, d) in enumerate(_block(k, [*starts, down], process)):
+            if i + 1 < order:
+                yield Row(step, starts[i], starts[i + 1], x, d)
+            else:
+                yield split_row(step, starts[i], end, split, x, d, start=start)
+        k += order
 
 
 def _block(k: int, levels: list[float], process: Process) -> Iterator[tuple[dict, dict]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -98,35 +98,78 @@ def philox_4x32(counter: np.ndarray, key: int) -> np.ndarray:
 GENERATORS = {"a1111": CpuGenerator, "a1111_nv": NvGenerator}
 
 
-class A1111Noise(Stream):
-    """A1111's noise for one run. kind: "a1111" or "a1111_nv". images: see ``KeyedNoise``."""
+class Start(NamedTuple):
+    """What A1111 mixes into the initial noise, beside the seed's own.
 
-    def __init__(self, kind: str, seed: int, images: Sequence[int], ensd: int = 0) -> None:
+    subseed, strength: the variation seed, and how much of its noise (0..1); from a strength on,
+    all images of a batch share the seed and differ in the variation seed. size: (height, width)
+    that the noise is drawn for and then put in the middle of the picture's own; None: the same.
+    """
+
+    subseed: int = 0
+    strength: float = 0.0
+    size: tuple[int, int] | None = None
+
+
+PLAIN = Start()
+
+
+class A1111Noise(Stream):
+    """A1111's noise for one run. kind: "a1111" or "a1111_nv". images: see ``KeyedNoise``.
+
+    levels: of a sampler for which A1111 draws at every step, used or not, the level that each step
+    starts from; draws that this run does not ask for are then passed over.
+    """
+
+    def __init__(
+        self, kind: str, seed: int, images: Sequence[int], ensd: int = 0,
+        start: Start = PLAIN, levels: Sequence[float] = (),
+    ) -> None:
         super().__init__()
         self.kind, self.seed, self.images, self.ensd = kind, seed, list(images), ensd
+        self.start, self.levels = start, list(levels)
         self._generators: list[CpuGenerator | NvGenerator] = []
+        self._drawn = 0
 
     def of(self, k: int) -> A1111Noise:
         """The noise of image k of the batch alone."""
-        return A1111Noise(self.kind, self.seed, [self.images[k]], self.ensd)
+        return A1111Noise(
+            self.kind, self.seed, [self.images[k]], self.ensd, self.start, self.levels
+        )
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each image."""
+        return [self.seed + (0 if self.start.strength else image) for image in self.images]
 
     def first(self, shape: Sequence[int]) -> torch.Tensor:
         """The initial noise [images, ...], float32 on the CPU; later draws follow it."""
         self._seeded(0)
-        start = self._draw(shape)
+        size = self.start.size or tuple(shape[-2:])
+        if size == tuple(shape[-2:]):
+            noise = self._varied(self._draw(shape))
+        else:
+            small = [GENERATORS[self.kind](seed).draw((*shape[1:-2], *size)) for seed in self.seeds]
+            noise = _centred(self._varied(torch.stack(small)), self._draw(shape))
         if self.ensd:
             self._seeded(self.ensd)
-        return start
+        return noise
 
     def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
         """The next draw; the initial noise is taken as drawn, by us or by the host."""
         if not self._generators:
             self.first(like.shape)
+        step = self._drawn
+        if self.levels:
+            step = min(range(len(self.levels)), key=lambda k: abs(self.levels[k] - draw.start))
+        while self._drawn < step:
+            self._draw(like.shape)
+            self._drawn += 1
+        self._drawn += 1
         return self._draw(like.shape)
 
     def _seeded(self, delta: int) -> None:
-        make = GENERATORS[self.kind]
-        self._generators = [make(self.seed + image + delta) for image in self.images]
+        self._generators = [GENERATORS[self.kind](seed + delta) for seed in self.seeds]
 
     def _draw(self, shape: Sequence[int]) -> torch.Tensor:
         if shape[0] != len(self.images):
@@ -134,6 +177,40 @@ class A1111Noise(Stream):
                 f"noise for {len(self.images)} images was asked to fill a batch of {shape[0]}"
             )
         return torch.stack([generator.draw(shape[1:]) for generator in self._generators])
+
+    def _varied(self, noise: torch.Tensor) -> torch.Tensor:
+        if not self.start.strength:
+            return noise
+        others = (GENERATORS[self.kind](self.start.subseed + image) for image in self.images)
+        return torch.stack([
+            slerp(self.start.strength, a, other.draw(a.shape)) for a, other in zip(noise, others)
+        ])
+
+
+def slerp(part: float, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Spherical interpolation from a to b [channels, height, ...], as A1111 does it.
+
+    Each line along the height is a vector by itself. Where they hardly differ the weights are
+    the other way round, as there.
+    """
+    cosine = (a / a.norm(dim=1, keepdim=True) * (b / b.norm(dim=1, keepdim=True))).sum(1)
+    if cosine.mean() > 0.9995:
+        return a * part + b * (1.0 - part)
+    angle = cosine.acos().unsqueeze(1)
+    sine = angle.sin()
+    return ((1.0 - part) * angle).sin() / sine * a + (part * angle).sin() / sine * b
+
+
+def _centred(noise: torch.Tensor, ground: torch.Tensor) -> torch.Tensor:
+    """``noise`` [..., h, w] in the middle of ``ground``, cut where it is the larger one."""
+    to, of = [], []
+    for size, full in zip(noise.shape[-2:], ground.shape[-2:]):
+        offset = (full - size) // 2  # an odd one is rounded down, also where it is negative
+        count = size + min(2 * offset, 0)
+        to.append(slice(max(offset, 0), max(offset, 0) + count))
+        of.append(slice(max(-offset, 0), max(-offset, 0) + count))
+    ground[..., to[0], to[1]] = noise[..., of[0], of[1]]
+    return ground
 
 
 def source(
