@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from .. import samplers, schedules
 from ..registry import Entry, key, unknown
-from . import a1111
+from . import a1111, diffusers, kdiffusion
 
 PREFIX = "stride_"  # ours in the host's own lists
 
@@ -34,51 +35,72 @@ def resolve(
 ) -> Pair:
     """The sampler and the schedule of ours that ``sampler`` and ``schedule`` name.
 
-    sampler: any program's name of one, alone or with a schedule at its end ("Euler a Karras").
-    schedule: likewise; None, "" or "Automatic" where the text leaves it open. version: A1111's
-    "Version" where the names are out of one of its texts, "" where that text has none: then they
-    mean what that release meant by them. exact: what A1111 1.10.1 makes of them in a run,
-    oddities included; it takes every name. settings: options of the sampler or the schedule, by
-    their names here.
+    sampler: any program's name of one, alone or with a schedule at its end ("Euler a Karras"), or
+    a class of diffusers. schedule: likewise; None, "" or "Automatic" where the text leaves it
+    open; a class of diffusers may stand here and name both. version: A1111's "Version" where the
+    names are out of one of its texts, "" where that text has none: then they mean what that
+    release meant by them. exact: what A1111 1.10.1 makes of them in a run, oddities included; it
+    takes every name. settings: options of the sampler or the schedule, by their names here, or
+    settings of the diffusers class.
 
     Raises ValueError for a name that nobody has, with the nearest ones, for two schedules that
     contradict each other, and for settings that neither has.
     """
     if exact:
         return _with(settings, _exactly(sampler, schedule))
+    asked = None if _open(schedule) else schedule.strip()
+    if asked and asked not in schedules.REGISTRY and (cls := diffusers.known(asked)):
+        found = _of_diffusers(cls, None, settings)
+        if sampler and resolve(sampler).sampler != found.sampler:
+            raise ValueError(f"'{asked}' is sampler {found.sampler}, but sampler is '{sampler}'")
+        return found
     if not sampler or not sampler.strip():
         raise ValueError("no sampler is named")
-    name, said = split(sampler)
-    asked = None if _open(schedule) else schedule
+    if cls := diffusers.known(sampler):
+        return _of_diffusers(cls, asked, settings)
+    name, options, said = split(sampler)
     if version is not None:
         return _with(settings, _of_a1111(name, said, asked, version))
-    if said and asked and schedules.get(said) is not schedules.get(_plain(asked)):
+    if said and asked and schedule_named(said) != schedule_named(asked):
         raise ValueError(contradiction(sampler, said, asked))
-    curve = None if _open(said or asked) else schedules.get(_plain(said or asked)).name
-    return _with(settings, Pair(samplers.get(name).name, {}, curve))
+    curve = None if _open(said or asked) else schedule_named(said or asked)
+    return _with(settings, Pair(samplers.get(name).name, options, curve))
+
+
+def schedule_named(name: str) -> str:
+    """The schedule of ours that any program's ``name`` of a schedule alone means.
+
+    Raises ValueError for an unknown one, with the nearest.
+    """
+    name = _plain(name.strip())
+    for spelling in (name, kdiffusion.schedule(name), name.removesuffix("Scheduler")):
+        if spelling and spelling in schedules.REGISTRY:
+            return schedules.get(spelling).name
+    return schedules.get(name).name  # which raises
 
 
 def contradiction(sampler: str, said: str, asked: str) -> str:
     return f"sampler '{sampler}' has schedule '{said}' in its name, but schedule is '{asked}'"
 
 
-def split(text: str) -> tuple[str, str | None]:
-    """(sampler, schedule) of a combined name; (name, None) of a sampler's alone.
+def split(text: str) -> tuple[str, dict[str, Any], str | None]:
+    """(sampler, its options, schedule) of a combined name; without schedule of a sampler's alone.
 
     Raises ValueError where the text is neither.
     """
-    text = _plain(text.strip())
+    text, options = kdiffusion.sampler(text) or (_plain(text.strip()), {})
     if text in samplers.REGISTRY:
-        return text, None
+        return text, options, None
     if text.lower() in a1111.OLD_ALIASES:
-        return a1111.OLD_ALIASES[text.lower()]
+        name, schedule = a1111.OLD_ALIASES[text.lower()]
+        return name, {}, schedule
     known, longest = samplers.REGISTRY, None
     for cut in (i for i, c in enumerate(text) if not c.isalnum()):
         left, right = text[:cut], text[cut:].lstrip(" +,/(-_")
         if left not in samplers.REGISTRY or not right:
             continue
         if right in schedules.REGISTRY or _open(right):
-            return left, right
+            return left, {}, right
         longest = left, right
     if longest:
         known = schedules.REGISTRY
@@ -103,6 +125,20 @@ def _exactly(sampler: str | None, schedule: str | None) -> Pair:
     if not (sampler or "").startswith(labels[0]):
         notes = (f"A1111 does not know '{sampler}' and runs {labels[0]}",)
     return _carried(*labels, a1111.ours(*labels)[1], notes)
+
+
+def _of_diffusers(cls: str, asked: str | None, settings: Mapping[str, Any]) -> Pair:
+    """A scheduler class with its settings; ``asked`` is a schedule that was named beside it."""
+    (name, options), levels, notes = diffusers.pair(cls, settings)
+    chosen, curve_options = levels or (None, {})
+    if asked and schedule_named(asked) != chosen:
+        chosen, curve_options = schedule_named(asked), {}
+    has = _options(samplers.get(name)) | (_options(schedules.get(chosen)) if chosen else set())
+    left = {k: v for k, v in settings.items() if not diffusers.takes(cls, k)}
+    if foreign := sorted(left.keys() & diffusers.SETTINGS - has):
+        notes.append(f"{cls} has no {', '.join(foreign)}; diffusers ignores it")
+    left = {k: v for k, v in left.items() if k not in foreign}
+    return _with(left, Pair(name, options, chosen, curve_options, tuple(notes)))
 
 
 _LABELS = {key(s): row.label for row in a1111.SAMPLERS for s in (row.label, *row.aliases)}
@@ -167,6 +203,8 @@ def _with(settings: Mapping[str, Any], pair: Pair) -> Pair:
 
     Raises ValueError for an option that neither has, and for a value out of its range.
     """
+    # k-diffusion's and diffusers' word for no limit, which is our default.
+    settings = {k: v for k, v in settings.items() if (k, v) != ("s_tmax", math.inf)}
     if not settings:
         return pair
     entry = samplers.get(pair.sampler)
