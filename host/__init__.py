@@ -15,14 +15,15 @@ import comfy.supported_models_base
 from comfy_api.latest import ComfyExtension, io
 
 from .. import guidance
-from . import embedding, kinds, levels, options, patches, routes
+from . import advise, embedding, kinds, levels, options, patches, routes
+from .advise import problem_with
 from .ksample import ksample
-from .names import problem_with, register, sampler_names, schedule_names
+from .names import register, sampler_names, schedule_names
 from .sampling import note_on, sampler_object, sigmas_for
 from .words import describe, show_on_node
 
 __all__ = [
-    "ComfyExtension", "comfy", "describe", "embedding", "guidance", "io", "kinds", "ksample",
-    "levels", "note_on", "options", "patches", "problem_with", "register", "routes",
+    "ComfyExtension", "advise", "comfy", "describe", "embedding", "guidance", "io", "kinds",
+    "ksample", "levels", "note_on", "options", "patches", "problem_with", "register", "routes",
     "sampler_names", "sampler_object", "schedule_names", "show_on_node", "sigmas_for",
 ]

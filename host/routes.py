@@ -17,7 +17,9 @@ from dataclasses import Field, fields
 from typing import Any
 
 from ..registry import Entry, Registry
+from ..schedules import check_steps
 from . import kinds
+from .advise import schedule_for
 from .model import process_of
 from .names import REGISTRIES, canonical
 from .sampling import note_on, sigmas_for
@@ -74,6 +76,7 @@ def sigmas(query: Query) -> dict[str, Any]:
     name, model = given.pop("schedule", "simple"), given.pop("model", "sd15")
     steps, denoise = _number(given.pop("steps", "20")), _number(given.pop("denoise", "1"))
     drawn = kinds.get(model)
+    name, why = schedule_for(drawn, name, check_steps(name, steps))
     ours = canonical("schedule", name)
     entry = REGISTRIES["schedule"].get(ours) if ours in REGISTRIES["schedule"] else None
     preset = {f.name: f.default for f in fields(entry.options)} if entry else {}
@@ -82,9 +85,10 @@ def sigmas(query: Query) -> dict[str, Any]:
         entry.configure(**options)  # nothing but its options goes on
     levels = sigmas_for(drawn, name, steps, denoise, options=options).tolist()
     process = process_of(drawn.sampling)
+    notes = [*filter(None, (why, note_on(drawn, name, steps, options)))]
     return {
         "schedule": ours, "steps": int(steps),
-        "model": kinds.facts(model, drawn), "note": note_on(drawn, name, steps, options),
+        "model": kinds.facts(model, drawn), "note": "\n".join(notes) or None,
         "sigmas": [_json(s) for s in levels],
         "log_snr": [_json(process.log_snr(s)) for s in levels],
     }

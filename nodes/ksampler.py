@@ -6,20 +6,24 @@ from .. import host
 from ..host import io
 
 _SEED_MAX = 0xFFFFFFFFFFFFFFFF
-_SAMPLER_TIP = "How the latent moves from one noise level to the next. Ours first, then the host's."
-_SCHEDULE_TIP = "Which noise levels are visited. Any schedule goes with any sampler."
+_SAMPLER_TIP = (
+    "How the latent moves from one noise level to the next. Automatic takes what suits the model, "
+    "its steps and cfg, and says why. Then ours, then the host's."
+)
+_SCHEDULE_TIP = (
+    "Which noise levels are visited. Any schedule goes with any sampler. Automatic takes what "
+    "suits the model, its steps and cfg, and says why."
+)
 
 
 def sampler_input() -> io.Combo.Input:
-    return io.Combo.Input(
-        "sampler", options=host.sampler_names(), default="euler", tooltip=_SAMPLER_TIP
-    )
+    names = [host.advise.AUTOMATIC, *host.sampler_names()]
+    return io.Combo.Input("sampler", options=names, default="euler", tooltip=_SAMPLER_TIP)
 
 
 def schedule_input() -> io.Combo.Input:
-    return io.Combo.Input(
-        "schedule", options=host.schedule_names(), default="simple", tooltip=_SCHEDULE_TIP
-    )
+    names = [host.advise.AUTOMATIC, *host.schedule_names()]
+    return io.Combo.Input("schedule", options=names, default="simple", tooltip=_SCHEDULE_TIP)
 
 
 def steps_input() -> io.Int.Input:
@@ -60,7 +64,25 @@ def _options_input() -> io.Input:
     )
 
 
-def _result(cls: type[io.ComfyNode], latent: dict, report: dict) -> io.NodeOutput:
+def _distilled_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "distilled", options=list(host.advise.DISTILLED), default="none", optional=True,
+        tooltip=(
+            "What a model or LoRA made for a few steps is called; it cannot be seen from the "
+            "model. Automatic and the warnings go by it; nothing else does."
+        ),
+    )
+
+
+def _run(
+    cls: type[io.ComfyNode], model, seed, steps, cfg, names, inputs, options, distilled, **how
+) -> io.NodeOutput:
+    """names: sampler and schedule. inputs: positive, negative, latent. how: see ``ksample``."""
+    advised = host.advise.advise(model, steps, cfg, *names, options, distilled)
+    latent, report = host.ksample(
+        model, seed, steps, cfg, advised.sampler, advised.schedule, *inputs, **how, **advised.run
+    )
+    report = host.advise.add_notes(report, advised.notes)
     line = host.describe(report)
     host.show_on_node(cls.hidden.unique_id, line)
     return io.NodeOutput(latent, ui={"stride": [report], "text": [line]})
@@ -83,7 +105,7 @@ class StrideKSampler(io.ComfyNode):
                     tooltip="Fixes all noise of the run.",
                 ),
                 steps_input(), _cfg_input(), sampler_input(), schedule_input(),
-                *_prompt_inputs(), denoise_input(), _options_input(),
+                *_prompt_inputs(), denoise_input(), _options_input(), _distilled_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The denoised latent.")],
             hidden=[io.Hidden.unique_id],
@@ -96,12 +118,12 @@ class StrideKSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls, model, seed, steps, cfg, sampler, schedule, positive, negative, latent_image, denoise,
-        options=None,
+        options=None, distilled="none",
     ) -> io.NodeOutput:
-        return _result(cls, *host.ksample(
-            model, seed, steps, cfg, sampler, schedule, positive, negative, latent_image,
-            denoise=denoise, **host.options.for_run(sampler, schedule, options),
-        ))
+        return _run(
+            cls, model, seed, steps, cfg, (sampler, schedule), (positive, negative, latent_image),
+            options, distilled, denoise=denoise,
+        )
 
 
 class StrideKSamplerAdvanced(io.ComfyNode):
@@ -142,7 +164,7 @@ class StrideKSamplerAdvanced(io.ComfyNode):
                     default="disable",
                     tooltip="On to hand the noisy latent to another node; off to finish it here.",
                 ),
-                _options_input(),
+                _options_input(), _distilled_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The latent, with the run's history if it stopped.")],
             hidden=[io.Hidden.unique_id],
@@ -156,11 +178,11 @@ class StrideKSamplerAdvanced(io.ComfyNode):
     def execute(
         cls, model, add_noise, noise_seed, steps, cfg, sampler, schedule, positive, negative,
         latent_image, start_at_step, end_at_step, return_with_leftover_noise,
-        options=None,
+        options=None, distilled="none",
     ) -> io.NodeOutput:
-        return _result(cls, *host.ksample(
-            model, noise_seed, steps, cfg, sampler, schedule, positive, negative, latent_image,
+        return _run(
+            cls, model, noise_seed, steps, cfg, (sampler, schedule),
+            (positive, negative, latent_image), options, distilled,
             add_noise=add_noise == "enable", window=(start_at_step, end_at_step),
             leftover=return_with_leftover_noise == "enable",
-            **host.options.for_run(sampler, schedule, options),
-        ))
+        )

@@ -30,6 +30,7 @@ class StrideSampler(io.ComfyNode):
                     tooltip="Its options, for a KSampler (Stride) with that sampler.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -38,7 +39,7 @@ class StrideSampler(io.ComfyNode):
 
     @classmethod
     def execute(cls, sampler, options=None, **chosen) -> io.NodeOutput:
-        made = host.sampler_object(sampler, chosen)
+        made = host.advise.sampler_for(sampler, chosen, cls.hidden.unique_id)
         return io.NodeOutput(made, host.options.handed_on("sampler", sampler, chosen, options))
 
 
@@ -85,9 +86,10 @@ class StrideSchedule(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, schedule, steps, denoise, options=None, **chosen) -> io.NodeOutput:
-        sigmas = host.sigmas_for(model, schedule, steps, denoise, options=chosen)
-        if note := host.note_on(model, schedule, steps, chosen):
-            host.show_on_node(cls.hidden.unique_id, note)
+        name, why = host.advise.schedule_for(model, schedule, steps)
+        sigmas = host.sigmas_for(model, name, steps, denoise, options=chosen)
+        if notes := [*filter(None, (why, host.note_on(model, name, steps, chosen)))]:
+            host.show_on_node(cls.hidden.unique_id, "\n".join(notes))
         return io.NodeOutput(
             sigmas, host.options.handed_on("schedule", schedule, chosen, options),
             ui={"stride": [host.kinds.remember(model)]},

@@ -14,13 +14,16 @@ MAY = {
     "registry.py": set(),
     "samplers": {"registry", "samplers"},
     "schedules": {"registry", "samplers", "schedules"},
+    "advice": {"advice"},
     "demo": {"host", "demo"},
     "interop": {"registry", "samplers", "schedules", "interop"},
     "guidance": {"registry", "samplers", "guidance"},
     "library.py": {"samplers", "schedules"},
-    "host": {"registry", "samplers", "schedules", "interop", "guidance", "host"},
+    "host": {"registry", "samplers", "schedules", "advice", "interop", "guidance", "host"},
     "nodes": {"host", "nodes", "demo"},
-    "__init__.py": {"samplers", "schedules", "interop", "library", "host", "nodes"},
+    "__init__.py": {
+        "advice", "samplers", "schedules", "interop", "library", "host", "nodes",
+    },
 }
 FILES = [p for part in MAY for p in ([ROOT / part] if part.endswith(".py") else
                                      sorted((ROOT / part).glob("*.py")))]

@@ -1,0 +1,14 @@
+"""Advice: which sampler and schedule suit a model, and which pairs are known to be bad.
+
+``rows.py`` is the data, with a source for every row; ``choose.py`` picks from it, and
+``warnings.py`` tells of a run what is known to go wrong. Nothing here touches a tensor or the host.
+"""
+
+from .choose import AUTOMATIC, Pick, choose, is_automatic, preset_of, rows_for
+from .rows import DISTILLED, FAMILIES, ROWS, Model, Row
+from .warnings import RULES, Rule, Run, answers, warnings
+
+__all__ = [
+    "AUTOMATIC", "DISTILLED", "FAMILIES", "ROWS", "RULES", "Model", "Pick", "Row", "Rule", "Run",
+    "answers", "choose", "is_automatic", "preset_of", "rows_for", "warnings",
+]

@@ -1,0 +1,182 @@
+"""What is known to go wrong: one rule for each, with its source. None of them stops a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .choose import nearest, preset_of, rows_for, span
+from .rows import FAMILIES, UNKNOWN, WIDE, Model, Row
+
+_MEASURED = "`dev.py bench advice`, docs/accuracy.md, 'What the warnings are about'"
+_RENOISING = ("lcm", "tcd")  # jump to the answer and add new noise: for consistency models
+_FIXED = {"plms": 4, "pndm": 4}
+_SAME = {"euler", "ddim"}  # one method without eta
+# Adams methods in sigma: on VE models three answers do them no harm at few steps.
+_ADAMS = ("adams_2", "adams_3", "lms", "ipndm_v")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the rules look at.
+
+    sampler, schedule: names as the registries have them. distilled: named by the person, or "".
+    answers: model answers that a multistep sampler combines in a step, 1 for the others.
+    """
+
+    model: Model
+    steps: int
+    cfg: float
+    sampler: str
+    schedule: str
+    distilled: str = ""
+    answers: int = 1
+    cfg_pp: bool = False
+
+    @property
+    def known_as(self) -> str:
+        """How the model was distilled: as named, or as the schedule tells."""
+        return self.distilled or preset_of(self.schedule)
+
+
+def answers(sampler: str, order: int) -> int:
+    """Model answers that a sampler combines, by its option ``order`` or by its nature."""
+    return _FIXED.get(sampler, order)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """name: what is warned of, for lists. source: who says so. check: a sentence, or None."""
+
+    name: str
+    source: str
+    check: Callable[[Run], str | None]
+
+
+def high_order(run: Run) -> str | None:
+    """Three and more answers amplify what strong guidance does to a few long steps."""
+    spared = not run.model.flow and run.sampler in _ADAMS
+    if run.answers < 3 or run.steps >= 12 or run.cfg < 5 or spared:
+        return None
+    better = "euler" if run.model.flow else "adams_2 or euler"
+    return (
+        f"{run.sampler} combines {run.answers} answers, which has larger errors at cfg "
+        f"{run.cfg:g} and {run.steps} steps; {better} has smaller ones"
+    )
+
+
+def wide_range(run: Run) -> str | None:
+    """Karras' spacing wastes its steps on a range that holds no picture yet."""
+    if run.model.flow or run.model.sigma_max <= WIDE or run.schedule not in ("karras", "edm"):
+        return None
+    return (
+        f"{run.schedule} spends most steps above sigma 15 where the noise goes up to "
+        f"{run.model.sigma_max:.0f}; beta or trailing has smaller errors"
+    )
+
+
+def late_start(run: Run) -> str | None:
+    """A zero-terminal-SNR model has learned to start from pure noise, at its last timestep."""
+    if run.model.flow or run.model.sigma_max <= WIDE:
+        return None
+    if run.schedule not in ("ddim_uniform", "leading"):
+        return None
+    return f"{run.schedule} starts below the top of a zero-terminal-SNR model; use beta or trailing"
+
+
+def distilled_pair(run: Run) -> str | None:
+    """A distilled model knows its own noise levels, its own way between them and no guidance."""
+    kind = run.known_as
+    rows = rows_for(run.model, kind) if kind else []
+    if not kind:
+        return None
+    if not rows:
+        return f"nothing is known of '{kind}' on {FAMILIES[run.model.kind]}"
+    row = nearest(rows, run.steps, run.cfg)
+    wrong = []
+    if run.schedule not in (row.schedule, *row.also) and not _same_levels(run, row):
+        wrong.append(f"the schedule {row.schedule}, not {run.schedule}")
+    if run.sampler != row.sampler and not {run.sampler, row.sampler} <= _SAME:
+        wrong.append(f"the sampler {row.sampler}, not {run.sampler}")
+    if run.cfg > row.cfg[1]:
+        wrong.append(f"cfg {span(row.cfg)}, not {run.cfg:g}")
+    return f"'{kind}' models were made for {', '.join(wrong)}" if wrong else None
+
+
+def _same_levels(run: Run, row: Row) -> bool:
+    """The preset of Wan is what its authors get from the plain grid with shift 5."""
+    plain = row.schedule == "wan_lightning" and run.schedule == "simple"
+    return plain and abs(run.model.shift - 5.0) < 1e-3
+
+
+def doubled_guidance(run: Run) -> str | None:
+    """Guidance on top of the guidance that was distilled into the model."""
+    if not run.model.guided or run.cfg <= 1:
+        return None
+    return (
+        f"this model has its guidance built in, and cfg {run.cfg:g} guides it once more at twice "
+        "the cost; use cfg 1 and set the guidance in the prompt (FluxGuidance)"
+    )
+
+
+def renoising(run: Run) -> str | None:
+    """A consistency sampler throws away what an ordinary model has drawn so far."""
+    fits = any(row.sampler in _RENOISING for row in rows_for(run.model))
+    if run.sampler not in _RENOISING or run.known_as or fits:
+        return None
+    return (
+        f"{run.sampler} is for models distilled for it; if one is loaded, name it in 'distilled'"
+    )
+
+
+def strong_cfg_pp(run: Run) -> str | None:
+    """CFG++ renoises with the unconditional answer; its scale goes from 0 to 1, cfg 1 to 2."""
+    if not run.cfg_pp or run.cfg <= 2.5:
+        return None
+    return f"CFG++ is made for cfg 1 to 2, not {run.cfg:g}"
+
+
+def far_outside(run: Run) -> str | None:
+    """Steps or cfg less than half or more than twice of what is good for the family."""
+    rows = rows_for(run.model, run.known_as)
+    if not rows or run.model.kind in UNKNOWN:
+        return None
+    row = nearest(rows, run.steps, run.cfg)
+    low, high = min(r.steps[0] for r in rows), max(r.steps[1] for r in rows)
+    what = f"{FAMILIES[row.family]} {row.distilled}".strip()
+    found = []
+    if not low / 2 <= run.steps <= high * 2:
+        found.append(f"{run.steps} steps; good are {low} to {high}")
+    free = run.model.guided or run.cfg_pp  # other rules speak of these
+    if run.cfg > 1 and not free and not row.cfg[0] / 2 <= run.cfg <= row.cfg[1] * 1.5:
+        found.append(f"cfg {run.cfg:g}; good is {span(row.cfg)}")
+    if run.cfg <= 1 and row.cfg[0] >= 2 and not free:
+        found.append(
+            "cfg 1 is no guidance; if a model or LoRA distilled for it is loaded, name it in "
+            "'distilled'"
+        )
+    return f"far from what suits {what}: {'; '.join(found)}" if found else None
+
+
+RULES = (
+    Rule("three and more answers at few steps and high cfg", _MEASURED + "; diffusers' docs of "
+         "DPMSolverMultistepScheduler: solver_order 2 for guided sampling", high_order),
+    Rule("karras over a range of 4519", _MEASURED, wide_range),
+    Rule("a late start of a zero-terminal-SNR model",
+         "Lin et al. 2023, arXiv:2305.08891, section 3.3", late_start),
+    Rule("a distilled model with another schedule, sampler or cfg",
+         "the rows of distilled models", distilled_pair),
+    Rule("cfg above 1 on a guidance-distilled model",
+         "Meng et al. 2022, arXiv:2210.03142; black-forest-labs/flux, whose guidance is an input",
+         doubled_guidance),
+    Rule("a consistency sampler on an ordinary model",
+         "Luo et al. 2023, arXiv:2310.04378, algorithm 1", renoising),
+    Rule("CFG++ at the cfg of ordinary guidance",
+         "Chung et al. 2024, arXiv:2406.08070, section 3", strong_cfg_pp),
+    Rule("steps or cfg far outside what suits the family", "the rows of the family", far_outside),
+)
+
+
+def warnings(run: Run) -> list[str]:
+    """What is known to be bad about a run, a sentence each; usually nothing."""
+    return [found for rule in RULES if (found := rule.check(run))]
