@@ -17,6 +17,7 @@ if find_spec("comfy") is not None:
     WEB_DIRECTORY = "./web"
     host.register()
     host.routes.add()
+    host.renamed.add()
     __all__ += ["WEB_DIRECTORY", "comfy_entrypoint"]
     # The host names this module after its folder; other custom nodes import it by this name.
     for _name, _module in list(sys.modules.items()):
