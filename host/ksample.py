@@ -9,7 +9,7 @@ import comfy.sample
 import comfy.utils
 import latent_preview
 
-from . import carry
+from . import carry, record
 from .names import problem_with
 from .setup import Asked, standard
 
@@ -46,6 +46,7 @@ def ksample(
     function = getattr(chosen, "sampler_function", None)
     if getattr(function, "stopped", None) is not None:
         out[carry.KEY] = function.stopped._replace(latent=result)
+    out[record.KEY] = record.of(latent, seed, steps, cfg, sampler, schedule, asked)
     report["model_calls"] = getattr(function, "calls", None)
     if any(run.notes):
         report["note"] = "\n".join(filter(None, run.notes))

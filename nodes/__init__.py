@@ -15,6 +15,7 @@ from .guidance import (
     StrideTemperature,
     StrideThreshold,
 )
+from .hires import StrideHires
 from .ksampler import StrideKSampler, StrideKSamplerAdvanced
 from .levels import StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit
 from .parts import StrideSampler, StrideSchedule
@@ -29,7 +30,7 @@ class StrideExtension(ComfyExtension):
             StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit,
             StrideRescaleCFG, StrideThreshold, StrideMimicCFG, StrideCFGInterval, StrideCFGCurve,
             StrideAPG, StrideCFGZero, StrideTemperature, StrideGuidanceEmbedding,
-            StrideDemoModel,
+            StrideHires, StrideDemoModel,
         ]
 
 

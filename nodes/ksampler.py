@@ -54,7 +54,7 @@ def _prompt_inputs() -> list[io.Input]:
     ]
 
 
-def _options_input() -> io.Input:
+def options_input() -> io.Input:
     return host.options.OptionsType.Input(
         "options", optional=True,
         tooltip=(
@@ -64,7 +64,7 @@ def _options_input() -> io.Input:
     )
 
 
-def _distilled_input() -> io.Combo.Input:
+def distilled_input() -> io.Combo.Input:
     return io.Combo.Input(
         "distilled", options=list(host.advise.DISTILLED), default="none", optional=True,
         tooltip=(
@@ -82,7 +82,11 @@ def _run(
     latent, report = host.ksample(
         model, seed, steps, cfg, advised.sampler, advised.schedule, *inputs, **how, **advised.run
     )
-    report = host.advise.add_notes(report, advised.notes)
+    return shown(cls, latent, host.advise.add_notes(report, advised.notes))
+
+
+def shown(cls: type[io.ComfyNode], latent: dict, report: dict) -> io.NodeOutput:
+    """The latent, with the report as a line on the node."""
     line = host.describe(report)
     host.show_on_node(cls.hidden.unique_id, line)
     return io.NodeOutput(latent, ui={"stride": [report], "text": [line]})
@@ -105,7 +109,7 @@ class StrideKSampler(io.ComfyNode):
                     tooltip="Fixes all noise of the run.",
                 ),
                 steps_input(), _cfg_input(), sampler_input(), schedule_input(),
-                *_prompt_inputs(), denoise_input(), _options_input(), _distilled_input(),
+                *_prompt_inputs(), denoise_input(), options_input(), distilled_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The denoised latent.")],
             hidden=[io.Hidden.unique_id],
@@ -164,7 +168,7 @@ class StrideKSamplerAdvanced(io.ComfyNode):
                     default="disable",
                     tooltip="On to hand the noisy latent to another node; off to finish it here.",
                 ),
-                _options_input(), _distilled_input(),
+                options_input(), distilled_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The latent, with the run's history if it stopped.")],
             hidden=[io.Hidden.unique_id],

@@ -16,7 +16,10 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SNAPSHOT = GOLDEN / "object_info.json"
 WORKFLOWS = sorted((GOLDEN / "workflows").glob("*.json"))
 REGROW = "STRIDE_REGROW=1 python3 dev.py test -m host tests/host/test_saved.py"
-OURS = {"sampler", "schedule", "automatic", *samplers.REGISTRY.names, *schedules.REGISTRY.names}
+OURS = {
+    "sampler", "schedule", "automatic", "use same",
+    *samplers.REGISTRY.names, *schedules.REGISTRY.names,
+}
 
 
 @pytest.fixture(scope="module")

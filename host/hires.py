@@ -1,0 +1,220 @@
+"""The second pass of a "hires fix": a finished latent made larger, and sampled again.
+
+The rules are A1111's: the run keeps its number of steps at any denoise (the schedule is planned
+for ``int(steps / denoise)`` and its end is taken), its noise is drawn anew from the first pass's
+seeds, and what is not chosen is the first pass's. What that was stands in the latent (``record``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.utils
+import torch
+
+from . import advise, carry, options, record
+from .ksample import ksample
+
+SAME = "use same"
+IN_LATENT = ("bilinear", "nearest-exact", "area", "bicubic", "bislerp")
+METHODS = (*IN_LATENT, "lanczos")  # the last one is for pictures only
+
+# Picture pixels along one latent pixel where it is not 8, for hosts that do not tell: by the class
+# of the model's latent format.
+_RATIOS = {
+    "SC_Prior": 42, "SC_B": 4, "Flux2": 16, "LTXV": 32, "Wan22": 16, "HunyuanImage21": 32,
+    "HunyuanVideo15": 16, "ChromaRadiance": 1,
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the second pass is: ``by`` times the first; or, where one is not 0, pixels.
+
+    With a width or a height alone the other follows; with both, what the new shape has no room
+    for is cut off evenly at the sides.
+    """
+
+    by: float = 2.0
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The second pass's settings; SAME, 0 and None stand for the first pass's."""
+
+    sampler: str = SAME
+    schedule: str = SAME
+    steps: int = 0
+    cfg: float = 0.0
+    seed: int | None = None
+
+
+def second_pass(
+    model: Any, latent: dict[str, Any], positive: Any, negative: Any, *, size: Size = Size(),
+    method: str = IN_LATENT[0], choice: Choice = Choice(), denoise: float = 0.7, vae: Any = None,
+    chosen: options.Choices | None = None, distilled: str = advise.DISTILLED[0],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Enlarge ``latent`` and sample it: returns (LATENT, report) as ``ksample`` does.
+
+    vae: enlarge the picture instead of the latent. chosen: connected options. distilled: see
+    ``advise``. Raises ValueError where a setting is to be the first pass's and the latent has no
+    record of one.
+    """
+    run, choices, settings = _settings(latent, choice, chosen)
+    advised = advise.advise(
+        model, run.steps, run.cfg, run.sampler, run.schedule, choices, distilled
+    )
+    settings |= {name: value for name, value in advised.run.items() if value}
+    large = enlarge(model, latent, size, method, vae)
+    out, report = ksample(
+        model, run.seed, run.steps, run.cfg, advised.sampler, advised.schedule, positive, negative,
+        large, denoise=denoise, **settings,
+    )
+    before, after = (_extent(found["samples"]) for found in (latent, out))
+    notes = [
+        f"latent {before[1]} x {before[0]} to {after[1]} x {after[0]}: {advised.sampler} on "
+        f"{advised.schedule}, cfg {run.cfg:g}, seed {run.seed}", *advised.notes,
+    ]
+    if carry.KEY in latent:
+        notes.append("warning: the first pass stopped early, its latent still holds noise")
+    return out, advise.add_notes(report, notes)
+
+
+def _settings(
+    latent: dict[str, Any], choice: Choice, chosen: options.Choices | None
+) -> tuple[Choice, options.Choices, dict[str, Any]]:
+    """(the settings, the options, further arguments of ``ksample``), the first pass's filled in.
+
+    The first pass's sampler and schedule come with the options that they had there, unless this
+    node was given other ones.
+    """
+    given = {
+        "sampler": choice.sampler != SAME, "schedule": choice.schedule != SAME,
+        "steps": choice.steps > 0, "cfg": choice.cfg > 0, "seed": choice.seed is not None,
+    }
+    first = latent.get(record.KEY)
+    if first is None:
+        if missing := [name for name, is_given in given.items() if not is_given]:
+            raise ValueError(
+                f"the latent does not tell how it was made, so {' and '.join(missing)} cannot be "
+                "the first pass's: connect the latent of a KSampler (Stride) (a VAE or a file in "
+                "between drops its record), or choose sampler and schedule by hand, steps and cfg "
+                "above 0, and seed_from 'new_seed'"
+            )
+        first = {"settings": {}}
+    run = Choice(**{
+        name: getattr(choice, name) if is_given else first[name]
+        for name, is_given in given.items()
+    })
+    choices, settings = dict(chosen or {}), dict(first["settings"])
+    for kind, argument in (("sampler", "options"), ("schedule", "schedule_options")):
+        theirs = settings.pop(argument, None) or {}
+        if not given[kind]:
+            choices.setdefault(kind, (getattr(run, kind), theirs))
+    return run, choices, settings
+
+
+def enlarge(
+    model: Any, latent: dict[str, Any], size: Size, method: str, vae: Any = None
+) -> dict[str, Any]:
+    """The LATENT at its new size; of a video [B, C, T, H, W] every frame.
+
+    Its mask needs no scaling, since the host fits any mask to the latent that it samples, and is
+    only cut where the picture is.
+    """
+    samples = latent["samples"]
+    if samples.is_nested or samples.ndim < 4 or latent.get("type") == "audio":
+        raise ValueError(
+            "a latent of pictures [batch, channels, height, width] or of a video [batch, "
+            "channels, frames, height, width] can be enlarged, this is another kind"
+        )
+    if method not in (METHODS if vae is not None else IN_LATENT):
+        raise ValueError(
+            f"upscale_method '{method}' is for pictures: connect a vae, or choose one of "
+            f"{', '.join(IN_LATENT)}"
+        )
+    extent = _target(model, samples, size)
+    margins = _margins(samples, extent) if size.width and size.height else (0.0, 0.0)
+    out = {key: value for key, value in latent.items() if key != carry.KEY}
+    if vae is None:
+        out["samples"] = scale(_cut(samples, margins), extent, method)
+    else:
+        out["samples"] = _through_pictures(vae, samples, extent, margins, method)
+    if "noise_mask" in out:
+        out["noise_mask"] = _cut(out["noise_mask"], margins)
+    return out
+
+
+def scale(tensor: torch.Tensor, extent: tuple[int, int], method: str) -> torch.Tensor:
+    """The last two axes of [B, C, ..., H, W] scaled to (height, width) by the host."""
+    return comfy.utils.common_upscale(tensor, extent[1], extent[0], method, "disabled")
+
+
+def _through_pictures(
+    vae: Any, samples: torch.Tensor, extent: tuple[int, int], margins: tuple[float, float],
+    method: str,
+) -> torch.Tensor:
+    """Decoded, scaled and encoded again; ``extent`` is that of the latent."""
+    pictures = vae.decode(samples).movedim(-1, 1)  # [B, 3, H, W], of a video [B, 3, T, H, W]
+    ratio = [pixels // cells for pixels, cells in zip(_extent(pictures), _extent(samples))]
+    pixels = extent[0] * ratio[0], extent[1] * ratio[1]
+    large = scale(_cut(pictures, margins), pixels, method).movedim(1, -1)
+    # The host encodes pictures as one batch, but one video at a time.
+    encoded = vae.encode(large) if large.ndim == 4 else torch.cat([vae.encode(v) for v in large])
+    expected = (*samples.shape[:-2], *extent)
+    if encoded.shape != expected:
+        raise ValueError(
+            f"the vae made a latent {list(encoded.shape)} of the enlarged picture, expected "
+            f"{list(expected)}: is it the model's own?"
+        )
+    return encoded
+
+
+def _extent(tensor: torch.Tensor) -> tuple[int, int]:
+    return tensor.shape[-2], tensor.shape[-1]
+
+
+def _target(model: Any, samples: torch.Tensor, size: Size) -> tuple[int, int]:
+    """(height, width) of the enlarged latent."""
+    height, width = _extent(samples)
+    if not (size.width or size.height):
+        return max(round(height * size.by), 1), max(round(width * size.by), 1)
+    ratio = ratio_of(model)
+    wide, high = size.width // ratio, size.height // ratio
+    if not size.height:
+        high = round(height * wide / width)
+    if not size.width:
+        wide = round(width * high / height)
+    if min(wide, high) < 1:
+        raise ValueError(
+            f"a picture of {size.width} x {size.height} is too small: the model's latent has one "
+            f"pixel for {ratio} x {ratio}"
+        )
+    return high, wide
+
+
+def ratio_of(model: Any) -> int:
+    """Picture pixels along one latent pixel of a host MODEL."""
+    latent_format = model.get_model_object("latent_format")
+    told = getattr(latent_format, "spacial_downscale_ratio", None)  # the host spells it so
+    if told is not None:
+        return told
+    names = (kind.__name__ for kind in type(latent_format).__mro__)
+    return next((_RATIOS[name] for name in names if name in _RATIOS), 8)
+
+
+def _margins(samples: torch.Tensor, extent: tuple[int, int]) -> tuple[float, float]:
+    """What is cut off at either end of height and width, as a share of it, to get the new shape."""
+    old, new = (size[1] / size[0] for size in (_extent(samples), extent))
+    return max(1 - old / new, 0.0) / 2, max(1 - new / old, 0.0) / 2
+
+
+def _cut(tensor: torch.Tensor, margins: tuple[float, float]) -> torch.Tensor:
+    """The middle of the last two axes."""
+    for axis, share in zip((-2, -1), margins):
+        edge = round(tensor.shape[axis] * share)
+        tensor = tensor.narrow(axis, edge, tensor.shape[axis] - 2 * edge)
+    return tensor
