@@ -28,6 +28,7 @@ from . import (
     stochastic,
     unipc,
 )
+from .compose import Part, alternate, inject
 from .entry import Sampler
 from .noise import KeyedNoise, PathNoise
 from .process import FLOW, VE, Process
@@ -66,7 +67,7 @@ def sample(
 
 
 __all__ = [
-    "FLOW", "REGISTRY", "VE", "Carry", "Draw", "KeyedNoise", "NotFinite", "PathNoise", "Process",
-    "Row", "Sampler", "StepOutput", "Stepper", "Table", "check_sigmas", "get", "register", "run",
-    "sample",
+    "FLOW", "REGISTRY", "VE", "Carry", "Draw", "KeyedNoise", "NotFinite", "Part", "PathNoise",
+    "Process", "Row", "Sampler", "StepOutput", "Stepper", "Table", "alternate", "check_sigmas",
+    "get", "inject", "register", "run", "sample",
 ]

@@ -159,6 +159,8 @@ class Machine:
         for draw in row.noise:
             if draw.weight:
                 x.add_(self.noise(x, draw), alpha=draw.weight * self.plan.s_noise)
+        for draw in row.excess:
+            x.add_(self.noise(x, draw), alpha=draw.weight)
         self.x = x
         self.memory = {ref: t for ref, t in self.memory.items() if self.plan.keeps(ref, k)}
 

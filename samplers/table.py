@@ -44,7 +44,8 @@ class Row:
     step: index of the user's step that the row belongs to (a two-stage method has two rows).
     sigma, sigma_next: noise level of x when the row starts and when it ends.
     x, d, u: weight of x_j, of D_j and of U_j by row index j. noise: draws added, over disjoint
-    intervals. calls: whether the row asks the model.
+    intervals. excess: noise beyond what the process has at sigma_next, which the model is not told
+    of. calls: whether the row asks the model.
     """
 
     step: int
@@ -55,6 +56,7 @@ class Row:
     u: Mapping[int, float] = field(default_factory=dict)
     noise: tuple[Draw, ...] = ()
     calls: bool = True
+    excess: tuple[Draw, ...] = ()
 
     @property
     def terms(self) -> Iterator[tuple[Ref, float]]:
@@ -150,7 +152,9 @@ class Table:
         If every D_j is the clean latent c and every x_j is ``alpha_j c + sigma_j z``, the new x
         must be ``alpha' c`` plus noise of standard deviation sigma'.
         """
-        weights = [weight for _, weight in row.terms] + [draw.weight for draw in row.noise]
+        weights = [weight for _, weight in row.terms] + [
+            draw.weight for draw in row.noise + row.excess
+        ]
         if not all(map(math.isfinite, weights)):
             raise ValueError(f"row {k}: a weight is not finite")
         for (kind, j), _ in row.terms:
@@ -190,7 +194,7 @@ class Table:
     @property
     def stochastic(self) -> bool:
         """Whether any row adds fresh noise."""
-        return any(row.noise for row in self.rows)
+        return any(row.noise or row.excess for row in self.rows)
 
     @cached_property
     def first_rows(self) -> tuple[int, ...]:
