@@ -15,7 +15,18 @@ import comfy.supported_models_base
 from comfy_api.latest import ComfyExtension, io
 
 from .. import guidance
-from . import advise, embedding, hires, kinds, levels, options, patches, renamed, routes
+from . import (
+    advise,
+    embedding,
+    hires,
+    kinds,
+    levels,
+    options,
+    patches,
+    renamed,
+    routes,
+    wrappers,
+)
 from .advise import problem_with
 from .ksample import ksample
 from .names import register, sampler_names, schedule_names
@@ -23,8 +34,28 @@ from .sampling import note_on, sampler_object, sigmas_for
 from .words import describe, show_on_node
 
 __all__ = [
-    "ComfyExtension", "advise", "comfy", "describe", "embedding", "guidance", "hires", "io",
-    "kinds", "ksample", "levels", "note_on", "options", "patches", "problem_with", "register",
-    "renamed", "routes", "sampler_names", "sampler_object", "schedule_names", "show_on_node",
+    "ComfyExtension",
+    "advise",
+    "comfy",
+    "describe",
+    "embedding",
+    "guidance",
+    "hires",
+    "io",
+    "kinds",
+    "ksample",
+    "levels",
+    "note_on",
+    "options",
+    "patches",
+    "problem_with",
+    "register",
+    "renamed",
+    "routes",
+    "sampler_names",
+    "sampler_object",
+    "schedule_names",
+    "show_on_node",
     "sigmas_for",
+    "wrappers",
 ]

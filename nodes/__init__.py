@@ -19,6 +19,7 @@ from .hires import StrideHires
 from .ksampler import StrideKSampler, StrideKSamplerAdvanced
 from .levels import StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit
 from .parts import StrideSampler, StrideSchedule
+from .wrappers import StrideAlternate, StrideAverage, StrideInjectNoise, StrideSkipSteps
 
 
 class StrideExtension(ComfyExtension):
@@ -30,6 +31,7 @@ class StrideExtension(ComfyExtension):
             StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit,
             StrideRescaleCFG, StrideThreshold, StrideMimicCFG, StrideCFGInterval, StrideCFGCurve,
             StrideAPG, StrideCFGZero, StrideTemperature, StrideGuidanceEmbedding,
+            StrideAlternate, StrideAverage, StrideInjectNoise, StrideSkipSteps,
             StrideHires, StrideDemoModel,
         ]
 

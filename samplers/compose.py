@@ -26,15 +26,21 @@ class Part:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.trial, Table):
+        if not self.possible(self.sampler, self.options):
             raise ValueError(
                 f"'{self.sampler.name}' chooses its own steps and cannot be a part of another "
                 "sampler"
             )
 
+    @staticmethod
+    def possible(sampler: Sampler, options: Mapping[str, Any]) -> bool:
+        """Whether the sampler has a table."""
+        return isinstance(sampler.plan(_TRIAL, VE, **options), Table)
+
     @cached_property
-    def trial(self) -> Any:
-        return self.sampler.plan(_TRIAL, VE, **self.options)
+    def stochastic(self) -> bool:
+        """Whether it adds noise with these options."""
+        return self.sampler.plan(_TRIAL, VE, **self.options).stochastic
 
     @cached_property
     def chosen(self) -> Any:
@@ -87,7 +93,7 @@ def _place(sigma: float, ends: Sequence[float]) -> int:
 
 def _shared(parts: Sequence[Part]) -> Shared:
     """What the parts agree on, or a ValueError; of fresh noise only those that add some speak."""
-    noisy = [part for part in parts if part.trial.stochastic]
+    noisy = [part for part in parts if part.stochastic]
     agreed = {}
     for name, among in (("cfg_pp", parts), ("s_noise", noisy), ("noise", noisy), ("ensd", noisy)):
         default = getattr(Shared(), name)

@@ -1,0 +1,210 @@
+"""SAMPLERs made of SAMPLERs: ours, the host's and a neighbour's."""
+
+import pytest
+import torch
+from host_models import Denoiser, discrete
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture(scope="module")
+def wrappers(comfy):
+    from stride.host import wrappers
+
+    return wrappers
+
+
+@pytest.fixture
+def theirs(comfy):
+    return comfy.samplers.sampler_object
+
+
+@pytest.fixture
+def ours(comfy, wrappers):
+    from stride import samplers
+    from stride.host.run import HostRun
+
+    def made(name, **options):
+        return comfy.samplers.KSAMPLER(HostRun(samplers.get(name), options))
+
+    return made
+
+
+SIGMAS = torch.tensor([10.0, 6.0, 4.0, 2.5, 1.5, 0.8, 0.4, 0.2, 0.0])
+X = 10 * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def go(sampler, model, sigmas=SIGMAS, callback=None, **extra):
+    return sampler.sampler_function(
+        model, X.clone(), sigmas, extra_args={"seed": 3, **extra}, callback=callback, disable=True,
+        **sampler.extra_options,
+    )
+
+
+@pytest.fixture
+def model(comfy):
+    return Denoiser(discrete(comfy))
+
+
+def test_pieces_of_a_memoryless_run_are_the_run(wrappers, theirs, model):
+    """The host's Euler relieved by itself; its callback counts on."""
+    seen = []
+    whole = go(theirs("euler"), model)
+    both = wrappers.alternating(theirs("euler"), theirs("euler"), 1.6)
+    assert torch.equal(go(both, model, callback=lambda info: seen.append(info["i"])), whole)
+    assert seen == list(range(8))
+
+
+@pytest.mark.parametrize("sigma, calls", [(100.0, 8), (2.5, 11), (0.0, 15)])
+def test_who_takes_which_step(wrappers, ours, theirs, model, sigma, calls):
+    """Heun asks twice in each of its steps but the one to 0, ours and the host's alike."""
+    for make in (ours, theirs):
+        model.calls = 0
+        go(wrappers.alternating(make("heun"), make("euler"), sigma), model)
+        assert model.calls == calls
+
+
+def test_ours_hand_over_their_history_and_the_hosts_cannot(wrappers, ours, theirs, model):
+    """dpmpp_2m relieved by itself is dpmpp_2m; the host's function forgets at the change."""
+    for make, same in ((ours, True), (theirs, False)):
+        both = wrappers.alternating(make("dpmpp_2m"), make("dpmpp_2m"), 1.6)
+        assert torch.equal(go(both, model), go(make("dpmpp_2m"), model)) is same
+
+
+def test_a_registered_name_is_one_of_ours(comfy, wrappers, ours, model):
+    """What the host's KSamplerSelect makes of ``stride_dpmpp_2m`` is taken for what it is."""
+    from stride import samplers
+    from stride.host.names import _registered
+
+    chosen = comfy.samplers.KSAMPLER(_registered(samplers.get("dpmpp_2m")), {"order": 1})
+    part = wrappers.part_of(chosen)
+    assert (part.sampler.name, part.options) == ("dpmpp_2m", {"order": 1})
+    both = wrappers.alternating(chosen, chosen, 1.6)
+    assert torch.equal(go(both, model), go(ours("euler"), model))
+
+
+def test_mean(wrappers, ours, theirs, model):
+    a, b = go(ours("heun"), model), go(theirs("euler"), model)
+    seen = []
+    mixed = wrappers.averaging(ours("heun"), theirs("euler"), 0.25)
+    found = go(mixed, model, callback=lambda info: seen.append(info["i"]))
+    torch.testing.assert_close(found, 0.25 * a + 0.75 * b)
+    assert seen == sorted(seen) and seen[0] == 0 and seen[-1] == 7
+    assert torch.equal(go(wrappers.averaging(ours("heun"), theirs("euler"), 1.0), model), a)
+
+
+@pytest.mark.parametrize("low, high, expected", [(0.0, 1e9, 7), (0.5, 2.6, 3), (20.0, 30.0, 0)])
+def test_injected_noise_is_the_same_for_ours_and_theirs(
+    wrappers, ours, theirs, model, low, high, expected
+):
+    """Euler is the same method in both, and the noise is keyed: seed, image, sigma."""
+    found = [go(wrappers.injecting(make("euler"), 0.3, low, high), model)
+             for make in (ours, theirs)]
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+    assert torch.equal(found[1], go(theirs("euler"), model)) is (expected == 0)
+
+
+def test_no_strength_is_the_sampler_itself(wrappers, theirs):
+    sampler = theirs("euler")
+    assert wrappers.injecting(sampler, 0.0, 0.0, 1e9) is sampler
+
+
+class Line(Denoiser):
+    """An answer that is linear in log sigma at every pixel, plus ``bend`` times its square."""
+
+    def __init__(self, sampling, bend=0.0):
+        super().__init__(sampling)
+        self.bend = bend
+
+    def __call__(self, x, sigma, **extra_args):
+        self.calls += 1
+        log = sigma.log().reshape(-1, 1, 1, 1)
+        return torch.ones_like(x) + 0.2 * log + self.bend * log.square()
+
+
+@pytest.mark.parametrize("make", ["ours", "theirs"])
+@pytest.mark.parametrize("name", ["euler", "dpmpp_2m"])
+def test_guesses_on_a_line_are_exact(comfy, wrappers, request, name, make):
+    sampler, said = request.getfixturevalue(make)(name), []
+    model = Line(discrete(comfy))
+    whole, model.calls = go(sampler, model), 0
+    fast = wrappers.skipping(sampler, 2, 0.0, 1e9)
+    fast.sampler_function.tell = said.append
+    torch.testing.assert_close(go(fast, model), whole, rtol=1e-5, atol=1e-5)
+    # Steps 1, 3, 5, 7 are due; at step 1 there are no two answers yet.
+    assert model.calls == 5
+    assert said[0].startswith("3 of 8 model calls guessed") and float(said[0].split()[-3]) < 1e-3
+
+
+def test_the_error_that_is_shown(comfy, wrappers, theirs):
+    """A parabola in log sigma: the line through u1, u2 is off by (u - u1)(u - u2) bend at u.
+
+    Steps 2 and 5 are guessed; the model is asked again at 3 (knowing 0, 1), 4 (1, 3), 6 (3, 4) and
+    7 (4, 6).
+    """
+    bend, said = 0.05, []
+    fast = wrappers.skipping(theirs("euler"), 3, 0.0, 1e9)
+    fast.sampler_function.tell = said.append
+    go(fast, Line(discrete(comfy), bend))
+    u = SIGMAS[:-1].log().double()
+    value = 1 + 0.2 * u + bend * u.square()
+    pairs = {3: (0, 1), 4: (1, 3), 6: (3, 4), 7: (4, 6)}
+    off = [abs((u[k] - u[a]) * (u[k] - u[b]) * bend / value[k]) for k, (a, b) in pairs.items()]
+    mean, most = 100 * float(sum(off)) / 4, 100 * float(max(off))
+    assert said == [
+        "2 of 8 model calls guessed; where the model was asked again, such a guess was off by "
+        f"{mean:.2g} % (mean), {most:.2g} % (most)"
+    ]
+
+
+def test_what_cannot_be_wrapped(comfy, wrappers, ours, theirs, model):
+    class Odd(comfy.samplers.Sampler):
+        pass
+
+    for make in (
+        lambda: wrappers.averaging(Odd(), theirs("euler"), 0.5),
+        lambda: wrappers.alternating(theirs("euler"), Odd(), 1.0),
+    ):
+        with pytest.raises(ValueError, match="type Odd has no function"):
+            make()
+    with pytest.raises(ValueError, match="chooses its own steps"):
+        wrappers.skipping(ours("dpm_adaptive"), 2, 0.0, 1e9)
+    with pytest.raises(ValueError, match="turn them round"):
+        wrappers.injecting(theirs("euler"), 0.1, 5.0, 1.0)
+
+
+NODES = {
+    "StrideAlternate": lambda graph, a, b: {"first": a, "second": b, "sigma": 2.0},
+    "StrideAverage": lambda graph, a, b: {"first": a, "second": b, "weight": 0.5},
+    "StrideInjectNoise": lambda graph, a, b: {
+        "sampler": a, "strength": 0.05, "sigma_high": 10.0, "sigma_low": 0.5},
+    "StrideSkipSteps": lambda graph, a, b: {
+        "sampler": a, "every": 2, "sigma_high": 10.0, "sigma_low": 0.0},
+}
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_the_nodes(host, scene, kind):
+    """On the demo model, with ours and with a neighbour's; a plain run beside them differs."""
+    graph = scene()
+    mine = graph.add("StrideSampler", sampler="dpmpp_2m")[0]
+    other = graph.add("KSamplerSelect", sampler_name="neighbour_halves")[0]
+    pairs = [(mine, graph.add("StrideSampler", sampler="heun")[0]), (other, mine)]
+    nodes = [graph.custom(graph.add(kind, **NODES[kind](graph, *pair))[0], steps=8)
+             for pair in pairs]
+    plain = [graph.custom(pair[0], steps=8) for pair in pairs]
+    found = host.latents(graph, *nodes, *plain)
+    for made, before in zip(found[:2], found[2:]):
+        assert torch.isfinite(made).all() and made.shape == before.shape
+        assert (made - before).abs().max() > 1e-4
+
+
+def test_cfg_pp_is_not_guessed(host, scene):
+    from client import Failed
+
+    graph = scene()
+    sampler = graph.add("StrideSampler", sampler="euler_cfg_pp")[0]
+    fast = graph.add("StrideSkipSteps", **NODES["StrideSkipSteps"](graph, sampler, None))
+    graph.add("SaveLatent", samples=graph.custom(fast[0], steps=8)[0], filename_prefix="latents/no")
+    with pytest.raises(Failed, match="without cfg_pp"):
+        host.run(graph)
