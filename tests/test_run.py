@@ -62,8 +62,8 @@ def test_the_first_bad_answer_stops_the_run(step, bad):
 
 
 def test_unknown_names_and_options_say_what_there_is():
-    with pytest.raises(ValueError, match="unknown sampler 'dpmpp2m'; did you mean dpmpp_2m"):
-        samplers.get("dpmpp2m")
+    with pytest.raises(ValueError, match="unknown sampler 'dpmpp_2x'; did you mean .*dpmpp_2m"):
+        samplers.get("dpmpp_2x")
     with pytest.raises(ValueError, match="'euler' has no option 'rho'; its options: .*eta"):
         sample(gaussian(VE), name="euler", rho=7)
     with pytest.raises(ValueError, match="'euler': option 'eta' must be a number from 0.0 to 1.0"):
