@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import comfy.samplers
@@ -134,11 +134,12 @@ class AutomaticRun:
     """A SAMPLER that is chosen when it runs, since only the run knows its model.
 
     The steps that count are those of the sigmas that it is given. node_id: where the choice is
-    shown.
+    shown. run: see ``sampler_object``.
     """
 
     options: dict[str, Any]
     node_id: str | None = None
+    run: dict[str, Any] = field(default_factory=dict)
     calls: int = 0
     stopped: None = None
 
@@ -152,7 +153,7 @@ class AutomaticRun:
         )
         settled = Settled(row.sampler, "", f"automatic is {row.sampler} ({why})")
         try:
-            run = sampler_object(row.sampler, self.options).sampler_function
+            run = sampler_object(row.sampler, self.options, **self.run).sampler_function
         except ValueError as problem:
             raise settled.error(problem) from None
         show_on_node(self.node_id, settled.reason)
@@ -162,11 +163,13 @@ class AutomaticRun:
             self.calls = run.calls
 
 
-def sampler_for(name: str, chosen: dict[str, Any], node_id: str | None = None) -> Any:
-    """The SAMPLER of a name, ``automatic`` included."""
+def sampler_for(
+    name: str, chosen: dict[str, Any], node_id: str | None = None, **run: Any
+) -> Any:
+    """The SAMPLER of a name, ``automatic`` included. run: see ``sampler_object``."""
     if not advice.is_automatic(name):
-        return sampler_object(name, chosen)
-    return comfy.samplers.KSAMPLER(AutomaticRun(chosen, node_id))
+        return sampler_object(name, chosen, **run)
+    return comfy.samplers.KSAMPLER(AutomaticRun(chosen, node_id, run))
 
 
 def schedule_for(model: Any, schedule: str, steps: int) -> tuple[str, str | None]:

@@ -48,8 +48,9 @@ def ksample(
         out[carry.KEY] = function.stopped._replace(latent=result)
     out[record.KEY] = record.of(latent, seed, steps, cfg, sampler, schedule, asked)
     report["model_calls"] = getattr(function, "calls", None)
-    if any(run.notes):
-        report["note"] = "\n".join(filter(None, run.notes))
+    notes = [*run.notes, *getattr(function, "notes", ())]
+    if any(notes):
+        report["note"] = "\n".join(filter(None, notes))
     if taken := getattr(function, "taken", None):
         report["accepted"] = sum(image.accepted for image in taken)
         report["rejected"] = sum(image.rejected for image in taken)

@@ -10,8 +10,10 @@ from typing import Any
 from comfy_api.latest import io
 
 from .names import REGISTRIES, canonical
+from .watch import RunSettings
 
-# What travels from node to node: {"sampler" or "schedule": (its name, {option: value})}.
+# What travels from node to node: {"sampler" or "schedule": (its name, {option: value})}, and
+# "run": ("settings", {setting: value}).
 OptionsType = io.Custom("STRIDE_OPTIONS")
 _FIRST, _LAST = ("eta", "s_noise"), ("cfg_pp", "noise", "ensd")  # order on the node
 Choices = Mapping[str, tuple[str, dict[str, Any]]]
@@ -45,6 +47,11 @@ def inputs(kind: str) -> list[io.Input]:
     return [_input(name, **found[name]) for name in names]
 
 
+def settings_inputs() -> list[io.Input]:
+    """One optional input for each of the run settings."""
+    return [_input(f.name, f.default, **f.metadata) for f in fields(RunSettings)]
+
+
 def _input(
     name: str, default: Any, help: str, low: Any = 0, high: Any = 1, values=(), step: float = 0.01
 ) -> io.Input:
@@ -76,7 +83,22 @@ def handed_on(kind: str, name: str, mine: dict[str, Any], before: Choices | None
     return {**(before or {}), kind: (name, mine)}
 
 
-def for_run(sampler: str, schedule: str, choices: Choices | None) -> dict[str, dict[str, Any]]:
+def settings_of(choices: Choices | None) -> RunSettings:
+    """What a connected Run Settings node has set, or the defaults."""
+    return RunSettings(**(choices or {}).get("run", ("", {}))[1])
+
+
+def with_settings(settings: dict[str, Any], before: Choices | None) -> Choices:
+    """The options that a Run Settings node hands on."""
+    if before and "run" in before:
+        raise ValueError(
+            "two Run Settings (Stride) nodes are connected in a row; a run takes one of them"
+        )
+    RunSettings(**settings)  # refuses what is out of range
+    return {**(before or {}), "run": ("settings", settings)}
+
+
+def for_run(sampler: str, schedule: str, choices: Choices | None) -> dict[str, Any]:
     """The connected options as arguments of ``ksample``.
 
     What was set for another sampler or schedule than the run's is an error.
@@ -91,4 +113,4 @@ def for_run(sampler: str, schedule: str, choices: Choices | None) -> dict[str, d
     return {
         argument: (choices or {}).get(kind, ("", {}))[1]
         for kind, argument in (("sampler", "options"), ("schedule", "schedule_options"))
-    }
+    } | {"settings": settings_of(choices)}

@@ -8,6 +8,7 @@ hook see the cfg that it sets, and at 1 the host leaves the negative prompt out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -19,7 +20,7 @@ from .. import guidance
 from ..registry import Options
 from ..samplers import Process
 from .model import process_of
-from .single import IMAGE
+from .single import IMAGES
 
 _RUN = "stride_guidance"  # in the model options of a run: its PatchedRun
 _KEY = "stride"  # of our wrappers
@@ -30,14 +31,39 @@ class PatchedRun:
     """What the patches of one run know of it; it lives in the run's own model options.
 
     sigmas: the levels of the whole run; where a run is cut in two by our nodes, of both parts.
-    sigma_max: the model's largest. memory: what patches remember, by (patch's place, patch, image
-    or None).
+    sigma_max: the model's largest. memory: what patches remember, tensors [images, ...] by (patch's
+    place, patch, image); image is None for the whole batch.
     """
 
     process: Process
     sigma_max: float
     sigmas: tuple[float, ...]
-    memory: dict[Any, dict[str, Any]] = field(default_factory=dict)
+    memory: dict[Any, dict[str, torch.Tensor]] = field(default_factory=dict)
+
+    def recall(self, place: int, patch: Any, images: tuple[int, ...] | None) -> dict[str, Any]:
+        """What a patch remembers of some images, or of all, however they were asked for before."""
+        whole = self.memory.get((place, patch, None))
+        if images is None:
+            if whole is not None:
+                return dict(whole)
+            images = sorted(k for p, q, k in self.memory if (p, q) == (place, patch))
+        elif whole:
+            self.keep(place, patch, range(len(next(iter(whole.values())))), whole)
+        parts = [self.memory.get((place, patch, k), {}) for k in images]
+        return {name: torch.cat([part[name] for part in parts]) for name in (parts or [{}])[0]}
+
+    def keep(
+        self, place: int, patch: Any, images: Sequence[int] | None, memory: dict[str, Any]
+    ) -> None:
+        """Take up what a patch remembers after a call."""
+        for key in [key for key in self.memory if key[:2] == (place, patch)]:
+            if images is None or key[2] is None:
+                del self.memory[key]
+        if images is None:
+            self.memory[place, patch, None] = memory
+            return
+        for n, k in enumerate(images):
+            self.memory[place, patch, k] = {name: t[n : n + 1] for name, t in memory.items()}
 
 
 def patched_run(extra: dict[str, Any]) -> PatchedRun | None:
@@ -119,14 +145,18 @@ def _of_the_answer(patch: Any, place: int) -> Any:
     def change(args: dict[str, Any]) -> torch.Tensor:
         options, x = args["model_options"], args["input"]
         run = _run_of(options, patch)
-        return patch(guidance.Call(
+        images = options.get(IMAGES)
+        memory = run.recall(place, patch, images)
+        changed = patch(guidance.Call(
             x=x, sigma=args["sigma"].reshape(-1, *[1] * (x.ndim - 1)), denoised=args["denoised"],
             cond=args["cond_denoised"],
             uncond=None if args["uncond"] is None else args["uncond_denoised"],
             scale=float(args["cond_scale"]), process=run.process, sigmas=run.sigmas,
             sigma_max=run.sigma_max,
-            memory=run.memory.setdefault((place, patch, options.get(IMAGE)), {}),
+            memory=memory,
         ))
+        run.keep(place, patch, images, memory)
+        return changed
 
     return change
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 KEY = "stride_run"  # where a LATENT keeps it, beside the stopped run of ``carry``
-_PART = {"denoise", "add_noise", "window", "leftover"}  # which part of a run it was
+# Which part of a run it was, and what is no part of its picture.
+_LEFT_OUT = {"denoise", "add_noise", "window", "leftover", "settings", "box"}
 
 
 def of(
@@ -26,5 +27,5 @@ def of(
         seed = before[KEY]["seed"]
     return {
         "seed": seed, "steps": steps, "cfg": cfg, "sampler": sampler, "schedule": schedule,
-        "settings": {name: value for name, value in asked.items() if name not in _PART},
+        "settings": {name: value for name, value in asked.items() if name not in _LEFT_OUT},
     }

@@ -8,28 +8,34 @@ from typing import Any, NamedTuple
 
 import comfy.k_diffusion.sampling
 import comfy.model_management
-import comfy.model_patcher
 import torch
 
 from .. import samplers
 from ..samplers import Carry, Draw, Process, Sampler
 from ..samplers.adaptive import Taken
+from ..samplers.report import Recorder
 from ..samplers.run import Plan
 from ..samplers.streams import Stream, source
 from .model import process_of
 from .patches import patched_run
-from .single import Plain
+from .single import Guided, Plain
+from .watch import Box, Interrupted, RunSettings, Watch
 
 
 class _Watched:
-    """The host's model: counts calls and looks for the interrupt button before each."""
+    """The host's model: counts calls and looks for the interrupt button before each.
 
-    def __init__(self, model: Any) -> None:
-        self.model, self.calls = model, 0
+    recorder: takes the calls down, where nothing outside does.
+    """
+
+    def __init__(self, model: Any, recorder: Recorder | None = None) -> None:
+        self.model, self.calls, self.recorder = model, 0, recorder
 
     def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
         self.calls += 1
+        if self.recorder is not None:
+            return self.recorder.call(self.model, *args, **kwargs)
         return self.model(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -59,8 +65,9 @@ class HostRun:
     images: index of each image in its seed's batch. ahead: sigmas after the last one of this
     run, which a chained run will take. resume: a stopped run to go on with. keep: leave the
     stopped run in ``stopped`` (else nothing of a run outlives it). on_device: the host's stream
-    is drawn where the latent is (its ``_gpu`` names), if the host's stream is asked for. calls and
-    taken are filled by the run: model calls, and what an adaptive sampler's steps were.
+    is drawn where the latent is (its ``_gpu`` names), if the host's stream is asked for.
+    settings, box: see ``watch``. calls, taken and notes are filled by the run: model calls, what
+    an adaptive sampler's steps were, and what a person should know of it.
     """
 
     sampler: Sampler
@@ -70,8 +77,11 @@ class HostRun:
     resume: Stopped | None = None
     keep: bool = False
     on_device: bool = False
+    settings: RunSettings = RunSettings()
+    box: Box | None = None
     calls: int = 0
     taken: list[Taken] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     stopped: Stopped | None = field(default=None, repr=False)
 
     def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
@@ -83,38 +93,52 @@ class HostRun:
                 model.noise, model.latent_image = (t.to(x.device) for t in self.resume.masked)
             masked = (model.noise, model.latent_image)
         watched = _Watched(model)
-        denoise = _guided if getattr(chosen, "cfg_pp", False) else Plain
-        levels = sigmas.tolist()
+        asked = (Guided if getattr(chosen, "cfg_pp", False) else Plain)(watched, extra)
+        levels, process = sigmas.tolist(), process_of(model.inner_model.inner_model.model_sampling)
+        watch = Watch(self.settings, self.box, levels, process, x)
+        state, resume, self.notes = watch.state(x), self.resume and self.resume.carry, []
+        if resume is not None and resume.x.dtype != state.dtype:
+            self.notes = [f"new start: the latent was made in {resume.x.dtype}"]
+            resume = None
         guidance = patched_run(extra)
         if guidance is not None:
-            past = self.resume.carry.sigmas[:-1] if self.resume else ()
+            past = resume.sigmas[:-1] if resume else ()
             guidance.sigmas = (*past, *levels, *self.ahead)
-            guidance.memory = dict(self.resume.guidance) if self.resume else {}
+            guidance.memory = dict(self.resume.guidance) if resume else {}
+        plans: list[Plan] = []
         with comfy.k_diffusion.sampling.tqdm(total=len(levels) - 1, disable=disable) as bar:
 
             def on_step(info: dict[str, Any]) -> None:
                 bar.update(info["i"] + 1 - bar.n)
+                watch.step(info)
                 if callback is not None:
-                    callback(info)
+                    callback(watch.shown(info))
 
             def build(levels: tuple[float, ...], process: Process) -> Plan:
-                plan = self.sampler.plan(levels, process, **self.options)
-                self.taken = getattr(plan, "taken", [])
-                return plan
+                plans.append(self.sampler.plan(levels, process, **self.options))
+                self.taken = getattr(plans[0], "taken", [])
+                return plans[0]
 
-            carry = samplers.run(
-                build, denoise(watched, extra), x, [*levels, *self.ahead],
-                process_of(model.inner_model.inner_model.model_sampling),
-                noise=self._noise(chosen, x, sigmas, extra.get("seed") or 0),
-                until=len(levels) - 1, carry=self.resume and self.resume.carry, on_step=on_step,
-            )
-        self.calls = watched.calls
+            try:
+                carry = samplers.run(
+                    build, watch.model(asked), state, [*levels, *self.ahead], process,
+                    noise=self._noise(chosen, x, sigmas, extra.get("seed") or 0),
+                    until=len(levels) - 1, carry=resume, on_step=on_step,
+                )
+                end = carry.x
+            except Interrupted:
+                carry, end = None, watch.so_far()
+            finally:
+                self.calls = watched.calls
+        held = getattr(plans[0], "peak_memory", None)
+        watch.finish(end, None if held is None else held + 1)
+        self.notes += watch.notes
         if self.keep and levels[-1] > 0:
             memory = guidance.memory if guidance is not None else {}
             self.stopped = Stopped(
                 self.sampler.name, self.options, carry, masked, guidance=memory
             )
-        return carry.x
+        return end.float()
 
     def _noise(self, chosen: Any, x: torch.Tensor, sigmas: torch.Tensor, seed: int) -> Any:
         kind, brownian = getattr(chosen, "noise", "independent"), self.sampler.brownian
@@ -124,26 +148,6 @@ class HostRun:
         if kind == "a1111" and brownian:  # one tree for each image
             return HostNoise(x, sigmas, [seed + image for image in images], True, False)
         return source(chosen, seed, images, brownian)
-
-
-def _guided(model: Any, extra: dict[str, Any]) -> Callable[..., Any]:
-    """The model as CFG++ needs it: with the unconditional answer, taken from the host's hook."""
-    seen: list[torch.Tensor] = []
-
-    def keep(args: dict[str, Any]) -> torch.Tensor:
-        if args["uncond"] is None:
-            raise ValueError(
-                "CFG++ renoises with the model's answer to the negative prompt, and this run has "
-                "none; use a guider with a negative prompt, or switch cfg_pp off"
-            )
-        seen[:] = [args["uncond_denoised"]]
-        return args["denoised"]
-
-    options = comfy.model_patcher.set_model_options_post_cfg_function(
-        dict(extra.get("model_options") or {}), keep, disable_cfg1_optimization=True
-    )
-    plain = Plain(model, {**extra, "model_options": options})
-    return lambda x, sigma: (plain(x, sigma), seen.pop())
 
 
 class HostNoise(Stream):
@@ -185,15 +189,42 @@ class HostNoise(Stream):
 
 @dataclass
 class TheirRun:
-    """A sampler function of the host or of another pack, with its model calls counted."""
+    """A sampler function of the host or of another pack, with its model calls counted.
+
+    The fields are those of ``HostRun``.
+    """
 
     function: Callable[..., torch.Tensor]
+    settings: RunSettings = RunSettings()
+    box: Box | None = None
     calls: int = 0
+    notes: list[str] = field(default_factory=list)
     stopped: None = None
 
-    def __call__(self, model, *args: Any, **kwargs: Any) -> torch.Tensor:
-        watched = _Watched(model)
+    def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
+        if self.settings.images_at_a_time or self.settings.precision != RunSettings.precision:
+            raise ValueError(
+                "images_at_a_time and precision of Run Settings (Stride) act on Stride's own "
+                "samplers; this one is ComfyUI's or another pack's"
+            )
+        process = process_of(model.inner_model.inner_model.model_sampling)
+        watch = Watch(self.settings, self.box, sigmas.tolist(), process, x)
+        watched = _Watched(model, watch.recorder)
+
+        def on_step(info: dict[str, Any]) -> None:
+            watch.step(info)
+            if callback is not None:
+                callback(info)
+
         try:
-            return self.function(watched, *args, **kwargs)
+            end = self.function(
+                watched, x, sigmas, extra_args=extra_args, callback=on_step, disable=disable,
+                **options,
+            )
+        except Interrupted:
+            end = watch.so_far()
         finally:
             self.calls = watched.calls
+        watch.finish(end)
+        self.notes = watch.notes
+        return end

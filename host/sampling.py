@@ -55,8 +55,9 @@ def note_on(
 def sampler_object(name: str, options: dict[str, Any] | None = None, **run: Any) -> Any:
     """The host's SAMPLER for a name: ours by name, label or alias, else the host's own.
 
-    options: the sampler's own, for one of ours. run: further fields of ``HostRun``. A name that
-    nobody has, and an option that the sampler does not have, raise ValueError.
+    options: the sampler's own, for one of ours. run: further fields of ``HostRun``; of a sampler
+    that is not ours, of ``TheirRun``. A name that nobody has, and an option that the sampler does
+    not have, raise ValueError.
     """
     if problem := problem_with(sampler=name):
         raise ValueError(problem)
@@ -69,7 +70,7 @@ def sampler_object(name: str, options: dict[str, Any] | None = None, **run: Any)
     refuse_options(name, options)
     theirs = comfy.samplers.sampler_object(name)
     if hasattr(theirs, "sampler_function"):
-        theirs.sampler_function = TheirRun(theirs.sampler_function)
+        theirs.sampler_function = TheirRun(theirs.sampler_function, **run)
     return theirs
 
 

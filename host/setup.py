@@ -15,6 +15,7 @@ from ..samplers.streams import GENERATORS, A1111Noise
 from .carry import resumable
 from .names import plain
 from .sampling import note_on, sampler_object, sigmas_for
+from .watch import Box, RunSettings
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Asked:
 
     window: (first step, step to stop before) of KSampler Advanced. leftover: stop there with the
     noise that is left instead of going straight to sigma 0. options, schedule_options: the
-    sampler's and the schedule's own.
+    sampler's and the schedule's own. settings, box: see ``watch``.
     """
 
     seed: int
@@ -36,6 +37,8 @@ class Asked:
     leftover: bool = False
     options: dict[str, Any] | None = None
     schedule_options: dict[str, Any] | None = None
+    settings: RunSettings = RunSettings()
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,12 @@ def standard(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
     if len(sigmas) < 2:
         return Setup(model, sigmas, lambda: latent["samples"], lambda: None)
     notes = [note_on(model, asked.schedule, asked.steps, asked.schedule_options)]
-    run: dict[str, Any] = {}
+    run: dict[str, Any] = {"settings": asked.settings, "box": asked.box}
     stream = ""
     if ours:
         stream = getattr(samplers.get(name).configure(**(asked.options or {})), "noise", "")
         indices = latent.get("batch_index")
-        run = {"images": None if indices is None else list(indices), "ahead": ahead, "keep": True}
+        run |= {"images": None if indices is None else list(indices), "ahead": ahead, "keep": True}
         run["resume"], note = (None, None) if asked.add_noise else resumable(
             latent, asked.sampler, sigmas, asked.options or {}
         )

@@ -19,6 +19,7 @@ from .hires import StrideHires
 from .ksampler import StrideKSampler, StrideKSamplerAdvanced
 from .levels import StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit
 from .parts import StrideSampler, StrideSchedule
+from .safety import StrideRunSettings
 from .wrappers import StrideAlternate, StrideAverage, StrideInjectNoise, StrideSkipSteps
 
 
@@ -32,7 +33,7 @@ class StrideExtension(ComfyExtension):
             StrideRescaleCFG, StrideThreshold, StrideMimicCFG, StrideCFGInterval, StrideCFGCurve,
             StrideAPG, StrideCFGZero, StrideTemperature, StrideGuidanceEmbedding,
             StrideAlternate, StrideAverage, StrideInjectNoise, StrideSkipSteps,
-            StrideHires, StrideDemoModel,
+            StrideHires, StrideRunSettings, StrideDemoModel,
         ]
 
 

@@ -39,7 +39,9 @@ class StrideSampler(io.ComfyNode):
 
     @classmethod
     def execute(cls, sampler, options=None, **chosen) -> io.NodeOutput:
-        made = host.advise.sampler_for(sampler, chosen, cls.hidden.unique_id)
+        made = host.advise.sampler_for(
+            sampler, chosen, cls.hidden.unique_id, settings=host.options.settings_of(options)
+        )
         return io.NodeOutput(made, host.options.handed_on("sampler", sampler, chosen, options))
 
 

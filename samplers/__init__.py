@@ -30,9 +30,10 @@ from . import (
 )
 from .compose import Part, alternate, inject
 from .entry import Sampler
+from .guard import NotFinite
 from .noise import KeyedNoise, PathNoise
 from .process import FLOW, VE, Process
-from .run import Carry, Denoise, NotFinite, OnStep, run
+from .run import Carry, Denoise, OnStep, run
 from .stepper import StepOutput, Stepper
 from .streams import source
 from .table import Draw, Row, Table, check_sigmas

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
+from .guard import Guard, parts_of
 from .process import Process
 from .table import Draw, Ref, Row, check_sigmas
 
-# (x [B, ...], sigma [B]) to D, or to (D, U) where the unconditional answer U is wanted too.
+# (x [B, ...], sigma [B]) to D, or to (D, U) where the unconditional answer U is wanted too. It may
+# have `of(k)`, itself for image k; `parts()`, see `guard.parts_of`; `computes_in`, its own dtype.
 Denoise = Callable[
     [torch.Tensor, torch.Tensor], torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 ]
@@ -46,10 +47,6 @@ class Plan(Protocol):
 
 
 Build = Callable[[tuple[float, ...], Process], Plan]
-
-
-class NotFinite(RuntimeError):
-    """The model answered NaN or Inf."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ class Machine:
     ) -> None:
         self.plan, self.past, self.denoise, self.noise = plan, past, denoise, noise
         self.x, self.memory, self.on_step = x, memory, on_step
-        self.guard = _Guard(plan, past)
+        self.guard = Guard(plan.sigmas, past, getattr(denoise, "computes_in", None))
         self._shown = past - 1  # last step that the callback saw
 
     def images(self) -> list[Machine]:
@@ -177,7 +174,7 @@ class Machine:
                     f"{list(x.shape)} at sigma {row.sigma:.6g}"
                 )
         self.memory["d", k] = d = d.to(x)
-        self.guard.watch(d, row)
+        self.guard.watch(row, x, d, parts_of(self.denoise))
         if self.plan.guided:
             if u is None:
                 raise ValueError("CFG++ needs a model that returns (denoised, unconditional)")
@@ -201,39 +198,3 @@ def _combine(row: Row, memory: dict[Ref, torch.Tensor]) -> torch.Tensor:
     for ref, weight in rest:
         out.add_(memory[ref], alpha=weight)
     return out
-
-
-class _Guard:
-    """Watches model answers for NaN and Inf without a read-back from a device in a step.
-
-    On the CPU a bad answer stops the run at once; elsewhere the flags stay on the device and
-    are read once, after the last row, still naming the first bad step.
-    """
-
-    def __init__(self, plan: Plan, past: int) -> None:
-        self.plan, self.past = plan, past
-        self.pending: list[tuple[torch.Tensor, Row]] = []
-
-    def watch(self, d: torch.Tensor, row: Row) -> None:
-        if d.device.type == "cpu":
-            # The sum is one cheap pass; it can overflow on its own, so a bad one is looked into.
-            if not math.isfinite(d.sum()) and not torch.isfinite(d).all():
-                self._stop(row)
-        else:
-            self.pending.append((torch.isfinite(d).all(), row))
-
-    def finish(self) -> None:
-        if not self.pending:
-            return
-        flags = torch.stack([fine for fine, _ in self.pending]).tolist()
-        for fine, (_, row) in zip(flags, self.pending):
-            if not fine:
-                self._stop(row)
-
-    def _stop(self, row: Row) -> None:
-        raise NotFinite(
-            f"the model returned NaN or Inf at step {row.step - self.past + 1} of "
-            f"{len(self.plan.sigmas) - 1 - self.past} (sigma {row.sigma:.6g}). Likely causes: half "
-            "precision overflow (try the host's --force-fp32 or --bf16-unet), a very high cfg, "
-            "a LoRA or patch made for another model, or a latent that already held NaN."
-        )

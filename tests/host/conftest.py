@@ -120,7 +120,7 @@ def host():
     folders = f"{link_pack()}\n{Path(__file__).parent / 'packs'}"
     server = HostServer(
         _comfy_path(), gpu=os.environ.get("STRIDE_TEST_GPU") == "1", custom_nodes=folders,
-        packs=(PACK, "neighbour"),
+        packs=(PACK, "neighbour", "faults"),
     )
     try:
         server.start()
@@ -135,7 +135,7 @@ def object_info(host):
     return host.object_info()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scene():
     """The class that builds prompts: `scene(prediction="flow", batch=3)`."""
     return Scene

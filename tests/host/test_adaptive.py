@@ -67,15 +67,18 @@ def test_images_of_a_batch_on_the_node(host, scene, sampler):
 
 
 def test_an_image_meets_its_own_conditions(comfy):
-    """Prompts, masks and inpainting latents given image by image; the host's are put back."""
+    """Prompts, masks, hints and inpainting latents given image by image; all are put back."""
     from comfy.conds import CONDConstant, CONDCrossAttn, CONDRegular
+    from comfy.controlnet import ControlBase
     from stride.host.single import Plain
 
     prompts = CONDCrossAttn(torch.arange(2.0).reshape(2, 1, 1))
     shared = CONDRegular(torch.full((1, 3), 7.0))
     constant = CONDConstant("as it is")
+    control = ControlBase().set_cond_hint(torch.arange(4.0).reshape(4, 1, 1, 1))
+    control.cond_hint = made = torch.zeros(4, 1, 1, 1)  # what the host keeps of it for the batch
     entry = {"model_conds": {"prompts": prompts, "shared": shared, "constant": constant},
-             "mask": torch.arange(4.0).reshape(4, 1, 1)}
+             "mask": torch.arange(4.0).reshape(4, 1, 1), "control": control}
     conds = {"positive": [entry], "negative": None}
     guider = SimpleNamespace(conds=conds)
     noise, picture = torch.arange(4.0).reshape(4, 1, 1, 1), torch.zeros(4, 1, 1, 1)
@@ -85,17 +88,19 @@ def test_an_image_meets_its_own_conditions(comfy):
     class Watched:
         model = inner
 
-        def __call__(self, x, sigma, denoise_mask):
+        def __call__(self, x, sigma, denoise_mask, model_options):
             entry = guider.conds["positive"][0]
             part = entry["model_conds"]
             seen.append((
                 float(part["prompts"].cond), part["shared"].cond.tolist(), part["constant"].cond,
                 float(entry["mask"]), float(inner.noise), float(denoise_mask),
+                float(control.cond_hint_original), control.cond_hint,
             ))
             return x
 
     model = Plain(Watched(), {"denoise_mask": torch.arange(10.0, 14.0).reshape(4, 1, 1, 1)})
     for k in (3, 2):
         model.of(k)(torch.zeros(1, 1, 1, 1), torch.ones(1))
-    assert seen == [(k % 2, [[7.0] * 3], "as it is", k, k, 10 + k) for k in (3, 2)]
+    assert seen == [(k % 2, [[7.0] * 3], "as it is", k, k, 10 + k, k, None) for k in (3, 2)]
+    assert control.cond_hint is made and control.cond_hint_original.shape[0] == 4
     assert guider.conds is conds and inner.noise is noise and inner.latent_image is picture

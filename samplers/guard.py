@@ -1,0 +1,138 @@
+"""What watches a model's answers for NaN and Inf, at no cost that a step could feel.
+
+On the CPU a bad answer stops the run at once. A device is never waited for in a step: the size of
+each answer is reduced there to one number, the number is copied without blocking, and it is looked
+at when its copy has arrived. On CUDA this stops the run within the few steps by which the device
+lags behind; elsewhere the numbers are read once, after the last row. Either way the step that is
+named is the one where it began.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+Parts = Sequence[tuple[str, torch.Tensor]]  # what an answer was made of, by name; may be empty
+_GUIDED, _LATENT = "the guided answer", "the latent"
+_ON_CPU = ("cpu",)  # devices whose numbers can be read at once
+
+
+class NotFinite(RuntimeError):
+    """The model answered NaN or Inf."""
+
+
+def parts_of(denoise: Any) -> Parts:
+    """What the model's last answer was made of, if ``denoise`` keeps it; it forgets it then."""
+    take = getattr(denoise, "parts", None)
+    return take() if callable(take) else ()
+
+
+class Guard:
+    """The watch over one run.
+
+    sigmas: of the run's plan; past: how many of its steps came before this run. computes_in: the
+    model's own dtype, if it is known.
+    """
+
+    def __init__(self, sigmas: Sequence[float], past: int, computes_in: Any = None) -> None:
+        self.sigmas, self.past, self.computes_in = sigmas, past, computes_in
+        self._pending: deque[tuple[_Sizes, tuple[str, ...], Any]] = deque()
+        self._begun = False
+
+    def watch(self, row: Any, x: torch.Tensor, d: torch.Tensor, parts: Parts = ()) -> None:
+        """Look at the answer d to the latent x, and if it is bad at the ``parts`` it came from."""
+        if d.device.type in _ON_CPU:
+            # The sum is one cheap pass; it can overflow on its own, so a bad one is looked into.
+            if not math.isfinite(d.sum()) and not torch.isfinite(d).all():
+                named = [(_GUIDED, d), *parts, (_LATENT, x)]
+                self._stop(row, [(name, _size(t).item()) for name, t in named])
+            return
+        named = [(_GUIDED, d), *parts]
+        if not self._begun:  # later latents are made of answers that were looked at
+            named.append((_LATENT, x))
+        self._begun = True
+        sizes = _Sizes(torch.stack([_size(t) for _, t in named]))
+        self._pending.append((sizes, tuple(name for name, _ in named), row))
+        while self._pending and self._pending[0][0].arrived():
+            self._look(*self._pending.popleft())
+
+    def finish(self) -> None:
+        """Wait for what is still under way; raises NotFinite like ``watch``."""
+        waiting, self._pending = list(self._pending), deque()
+        if not waiting:
+            return
+        values = iter(torch.cat([sizes.on_device for sizes, _, _ in waiting]).tolist())
+        for _, names, row in waiting:
+            found = [(name, next(values)) for name in names]
+            if not math.isfinite(found[0][1]):
+                self._stop(row, found)
+
+    def _look(self, sizes: _Sizes, names: tuple[str, ...], row: Any) -> None:
+        found = list(zip(names, sizes.copied.tolist()))
+        if not math.isfinite(found[0][1]):
+            self._stop(row, found)
+
+    def _stop(self, row: Any, found: Iterable[tuple[str, float]]) -> None:
+        """found: name and largest magnitude of everything that was looked at."""
+        bad: dict[str, bool] = {}
+        for name, size in found:
+            bad[name] = bad.get(name, False) or not math.isfinite(size)
+        dtype = str(self.computes_in or "").removeprefix("torch.")
+        where, causes = _verdict(bad, dtype)
+        raise NotFinite(
+            f"the model returned NaN or Inf at step {row.step - self.past + 1} of "
+            f"{len(self.sigmas) - 1 - self.past} (sigma {row.sigma:.6g}){where}"
+            + (f"; the model computes in {dtype}" if dtype else "")
+            + f". Likely causes: {'; '.join(causes)}."
+        )
+
+
+def _size(tensor: torch.Tensor) -> torch.Tensor:
+    """The largest magnitude, a scalar on the tensor's device; NaN and Inf show in it."""
+    return torch.linalg.vector_norm(tensor, math.inf).float()
+
+
+class _Sizes:
+    """Numbers on a device and, on CUDA, their copy on the way to the CPU."""
+
+    def __init__(self, on_device: torch.Tensor) -> None:
+        self.on_device, self._event = on_device, None
+        if on_device.device.type == "cuda":
+            self.copied = torch.empty(on_device.shape, dtype=on_device.dtype, pin_memory=True)
+            self.copied.copy_(on_device, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    def arrived(self) -> bool:
+        """Whether the copy can be read; asking does not wait."""
+        return self._event is not None and self._event.query()
+
+
+def _verdict(bad: dict[str, bool], dtype: str) -> tuple[str, list[str]]:
+    """Which of the parts were bad, as the end of a sentence, and what most often leads to it."""
+    overflow = (
+        f"overflow in {dtype if dtype not in ('', 'float32', 'float64') else 'half precision'} "
+        "(try the host's --force-fp32 or --bf16-unet)"
+    )
+    guidance = "a very high cfg or a guidance patch (try cfg 1, or the model without patches)"
+    patch = "a LoRA or patch made for another model (try without)"
+    latent = "a latent that already held NaN"
+    parts = [name for name in bad if name not in (_GUIDED, _LATENT)]
+    wrong = [name for name in parts if bad[name]]
+    fine = [name for name in parts if not bad[name]]
+    where = ""
+    if wrong:
+        where = f", in {' and '.join(wrong)}" + (f" but not in {fine[0]}" if fine else "")
+    elif parts:
+        where = f", made by guidance: {' and '.join(parts)} were finite"
+    if bad.get(_LATENT):
+        return where, [f"{latent}, as this one did (look at what made it)", overflow]
+    if parts and not wrong:
+        return where, [guidance, overflow]
+    if wrong and fine:
+        return where, [f"a broken embedding in the prompt of {wrong[0]}", overflow, patch]
+    return where, [overflow, guidance, patch, latent]
