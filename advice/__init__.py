@@ -5,10 +5,10 @@
 """
 
 from .choose import AUTOMATIC, Pick, choose, is_automatic, preset_of, rows_for
-from .rows import DISTILLED, FAMILIES, ROWS, Model, Row
+from .rows import DISTILLED, FAMILIES, ROWS, UNKNOWN, WIDE, Model, Row
 from .warnings import RULES, Rule, Run, answers, warnings
 
 __all__ = [
-    "AUTOMATIC", "DISTILLED", "FAMILIES", "ROWS", "RULES", "Model", "Pick", "Row", "Rule", "Run",
-    "answers", "choose", "is_automatic", "preset_of", "rows_for", "warnings",
+    "AUTOMATIC", "DISTILLED", "FAMILIES", "ROWS", "RULES", "UNKNOWN", "WIDE", "Model", "Pick",
+    "Row", "Rule", "Run", "answers", "choose", "is_automatic", "preset_of", "rows_for", "warnings",
 ]

@@ -5,14 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from .rows import FAMILIES, ROWS, UNKNOWN, Model, Row
+from .rows import FAMILIES, PRESETS, ROWS, UNKNOWN, Model, Row
 
 AUTOMATIC = "automatic"  # in our dropdowns; never among the host's names
-
-_PLAIN = {row.schedule for row in ROWS if not row.distilled}
-# Schedules that only distilled models have: choosing one says what was loaded.
-_PRESETS = {row.schedule: row.distilled for row in ROWS
-            if row.distilled and row.schedule not in _PLAIN}
 
 
 class Pick(NamedTuple):
@@ -28,7 +23,7 @@ def is_automatic(name: object) -> bool:
 
 def preset_of(schedule: str) -> str:
     """The distillation that a schedule was made for; "" for a schedule of any model."""
-    return _PRESETS.get(schedule, "")
+    return PRESETS.get(schedule, "")
 
 
 def rows_for(model: Model, distilled: str = "") -> list[Row]:

@@ -29,6 +29,11 @@ FAMILIES = {
 UNKNOWN = ("ve", "flow")
 # Kinds of distillation that a person can name; a LoRA leaves no trace that could be read.
 DISTILLED = ("lcm", "turbo", "lightning", "hyper", "dmd2", "distilled")
+# Schedules that only such models have: choosing one says what was loaded.
+PRESETS = {
+    "lcm_timesteps": "lcm", "sd_turbo": "turbo", "sdxl_lightning": "lightning",
+    "hyper_sd": "hyper", "flux2_turbo": "turbo", "wan_lightning": "lightning",
+}
 # A VE model whose noise goes further than this is a zero-terminal-SNR one; SVD ends at 700.
 WIDE = 1000.0
 
@@ -96,12 +101,12 @@ ROWS = (
     Row("sdxl", "adams_2", "karras", (6, 11), (2, 9), "measured", _ACCURACY),
     Row("sdxl", "dpmpp_2m", "karras", (12, 60), (7, 9), "convention",
         "templates of SDXL: 25 steps, cfg 8; diffusers: 50 steps, cfg 5"),
-    Row("zsnr", "euler", "beta", (20, 50), (3, 7), "measured",
+    Row("zsnr", "dpmpp_2m", "beta", (20, 50), (3, 7), "measured",
         "`dev.py bench advice`, docs/accuracy.md, 'What the warnings are about'"),
-    Row("svd", "euler", "karras", (20, 30), (1, 3), "authors",
-        "arXiv:2311.15127 (EDM noise, Euler); template image_to_video: karras, 20 steps, cfg 2.5"),
+    Row("svd", "euler", "karras", (20, 30), (1, 3), "convention",
+        "template image_to_video: euler, karras, 20 steps, cfg 2.5; diffusers: 25 steps, cfg 1-3"),
     Row("sd3", "dpmpp_2m", "normal", (20, 60), (4, 7), "authors",
-        "Stability-AI/sd3.5 sd3_infer.py: dpmpp_2m, 40-50 steps, cfg 4.5-5, 'still well around 7'"),
+        "Stability-AI/sd3.5 sd3_infer.py: dpmpp_2m, 40-50 steps, cfg 4.5-5; 7 works"),
     Row("flux", "euler", "simple", (15, 60), (1, 1), "authors",
         "black-forest-labs/flux cli.py: Euler, 50 steps, guidance 3.5; template flux_dev: simple, "
         "20 steps, cfg 1"),
@@ -130,7 +135,8 @@ ROWS = (
     Row("omnigen2", "euler", "simple", (20, 50), (2.5, 6), "convention",
         "template image_omnigen2_t2i: euler, simple, 20 steps"),
     Row("wan", "uni_pc", "simple", (20, 60), (3, 6), "authors",
-        "Wan-Video/Wan2.1 generate.py: UniPC, 50 or 40 steps, scale 5 (1.3B: 6)"),
+        "Wan-Video/Wan2.1 generate.py: UniPC, 50 or 40 steps, scale 5; template "
+        "text_to_video_wan: simple, 30 steps, cfg 6"),
     Row("hunyuan_video", "euler", "simple", (20, 60), (1, 1), "authors",
         "Tencent-Hunyuan/HunyuanVideo README: 50 steps, embedded cfg 6; template: euler, simple"),
     Row("hunyuan_video15", "euler", "simple", (20, 60), (4, 7), "convention",
@@ -139,8 +145,8 @@ ROWS = (
         "template ltxv_text_to_video: euler, LTXVScheduler, 30 steps, cfg 3"),
     Row("mochi", "euler", "linear_quadratic", (30, 100), (3, 6), "authors",
         "genmoai/models infer.py: linear-quadratic, 64 steps, cfg 4.5, as in diffusers"),
-    Row("cosmos", "res_multistep", "edm", (20, 50), (5, 8), "convention",
-        "diffusers CosmosTextToWorldPipeline: EDM noise, 36 steps, cfg 7"),
+    Row("cosmos", "euler", "edm", (20, 50), (5, 8), "convention",
+        "diffusers CosmosTextToWorldPipeline: EDM noise, Euler, 36 steps, cfg 7"),
     Row("cosmos2", "euler", "edm", (20, 50), (4, 8), "convention",
         "diffusers Cosmos2TextToImagePipeline: EDM noise, Euler, 35 steps, cfg 7"),
     Row("stable_audio", "dpmpp_3m_sde", "exponential", (40, 120), (4, 8), "convention",

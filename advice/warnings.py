@@ -21,7 +21,8 @@ class Run:
     """What the rules look at.
 
     sampler, schedule: names as the registries have them. distilled: named by the person, or "".
-    answers: model answers that a multistep sampler combines in a step, 1 for the others.
+    answers: model answers that a multistep sampler combines in a step, 1 for the others. start:
+    the first noise level of the whole schedule, None where nobody asked.
     """
 
     model: Model
@@ -32,6 +33,7 @@ class Run:
     distilled: str = ""
     answers: int = 1
     cfg_pp: bool = False
+    start: float | None = None
 
     @property
     def known_as(self) -> str:
@@ -67,7 +69,7 @@ def high_order(run: Run) -> str | None:
 
 def wide_range(run: Run) -> str | None:
     """Karras' spacing wastes its steps on a range that holds no picture yet."""
-    if run.model.flow or run.model.sigma_max <= WIDE or run.schedule not in ("karras", "edm"):
+    if run.model.flow or run.model.sigma_max <= WIDE or run.schedule != "karras":
         return None
     return (
         f"{run.schedule} spends most steps above sigma 15 where the noise goes up to "
@@ -77,11 +79,13 @@ def wide_range(run: Run) -> str | None:
 
 def late_start(run: Run) -> str | None:
     """A zero-terminal-SNR model has learned to start from pure noise, at its last timestep."""
-    if run.model.flow or run.model.sigma_max <= WIDE:
+    top = run.model.sigma_max
+    if run.model.flow or top <= WIDE or run.start is None or run.start > 0.9 * top:
         return None
-    if run.schedule not in ("ddim_uniform", "leading"):
-        return None
-    return f"{run.schedule} starts below the top of a zero-terminal-SNR model; use beta or trailing"
+    return (
+        f"{run.schedule} starts at sigma {run.start:.4g}, and this zero-terminal-SNR model was "
+        f"made to start at {top:.0f}; beta or trailing does"
+    )
 
 
 def distilled_pair(run: Run) -> str | None:

@@ -1,4 +1,4 @@
-"""Writes docs/samplers.md and docs/schedules.md from the registries: `python3 dev.py docs`.
+"""Writes docs/samplers.md, schedules.md and compatibility.md: `python3 dev.py docs`.
 
 A test keeps the pages up to date; the pictures are drawn anew with them.
 """
@@ -7,6 +7,8 @@ import inspect
 import sys
 from dataclasses import fields
 from pathlib import Path
+
+import compatibility
 
 REPO = Path(__file__).resolve().parent.parent
 DOCS = REPO / "docs"
@@ -130,7 +132,10 @@ def accepts(f):
     return f"{kind}{f.metadata['low']} to {f.metadata['high']}"
 
 
-PAGES = {"samplers.md": samplers_page, "schedules.md": schedules_page}
+PAGES = {
+    "samplers.md": samplers_page, "schedules.md": schedules_page,
+    "compatibility.md": compatibility.page,
+}
 
 
 def main():

@@ -12,7 +12,7 @@ import torch
 from .. import advice, samplers, schedules
 from . import names, options
 from .model import facts_of
-from .sampling import sampler_object
+from .sampling import sampler_object, sigmas_for
 from .words import show_on_node
 
 AUTOMATIC = advice.AUTOMATIC
@@ -99,7 +99,7 @@ def advise(
             given[kind] = (name, given[kind][1])
     try:
         run = options.for_run(settled.sampler, settled.schedule, given or None)
-        found = _warnings(model, steps, cfg, settled, run["options"], distilled)
+        found = _warnings(model, steps, cfg, settled, run, distilled)
     except ValueError as problem:
         raise settled.error(problem) from None
     notes = [settled.reason] if settled.reason else []
@@ -107,18 +107,22 @@ def advise(
 
 
 def _warnings(
-    model: Any, steps: int, cfg: float, settled: Settled, chosen: dict[str, Any], distilled: str
+    model: Any, steps: int, cfg: float, settled: Settled, run: dict[str, Any], distilled: str
 ) -> list[str]:
+    facts, start = facts_of(model), None
+    if not facts.flow and facts.sigma_max > advice.WIDE:
+        levels = sigmas_for(model, settled.schedule, steps, options=run["schedule_options"])
+        start = float(levels[0])
     sampler = names.canonical("sampler", settled.sampler)
     answers, cfg_pp = 1, False
     if sampler in samplers.REGISTRY:
         entry = samplers.get(sampler)
-        configured = entry.configure(**chosen)
+        configured = entry.configure(**run["options"])
         answers = advice.answers(sampler, getattr(configured, "order", 1))
         cfg_pp = getattr(configured, "cfg_pp", False)
     return ["warning: " + found for found in advice.warnings(advice.Run(
-        facts_of(model), steps, cfg, sampler, names.canonical("schedule", settled.schedule),
-        _named(distilled), answers, cfg_pp,
+        facts, steps, cfg, sampler, names.canonical("schedule", settled.schedule),
+        _named(distilled), answers, cfg_pp, start,
     ))]
 
 

@@ -83,7 +83,7 @@ def test_every_family_has_a_row_and_every_row_a_model():
     (SDXL, 8, 7, "", "adams_2", "karras"),
     (SDXL, 4, 1, "lightning", "euler", "sdxl_lightning"),
     (SDXL, 4, 1, "dmd2", "lcm", "trailing"),
-    (ZSNR, 28, 5, "", "euler", "beta"),
+    (ZSNR, 28, 5, "", "dpmpp_2m", "beta"),
     (FLUX, 20, 1, "", "euler", "simple"),
     (Model("flux_schnell", True, 1.0), 4, 1, "", "euler", "flux_schnell"),
     (Model("hidream", True, 1.0), 50, 5, "", "uni_pc", "simple"),
@@ -122,6 +122,7 @@ def test_dmd2_runs_at_the_timesteps_of_its_authors():
 
 
 QUIET = Run(SDXL, 25, 8, "dpmpp_2m", "karras")
+LATE = Run(ZSNR, 20, 5, "euler", "ddim_uniform", start=42.3)
 LOUD = {  # rule: (runs that it warns of, each with its nearest run of which it does not)
     "high_order": [
         (replace(QUIET, sampler="dpmpp_3m", steps=8, answers=3), {"steps": 20}),
@@ -130,8 +131,7 @@ LOUD = {  # rule: (runs that it warns of, each with its nearest run of which it 
     ],
     "wide_range": [(replace(QUIET, model=ZSNR), {"schedule": "beta"}),
                    (replace(QUIET, model=ZSNR), {"model": SDXL})],
-    "late_start": [(replace(QUIET, model=ZSNR, schedule="ddim_uniform"), {"model": SDXL}),
-                   (replace(QUIET, model=ZSNR, schedule="leading"), {"schedule": "trailing"})],
+    "late_start": [(LATE, {"model": SDXL}), (LATE, {"start": 4518.0}), (LATE, {"start": None})],
     "distilled_pair": [
         (Run(SDXL, 4, 1, "euler", "karras", "lightning"), {"schedule": "sdxl_lightning"}),
         (Run(SDXL, 4, 1, "dpmpp_2m", "sdxl_lightning"), {"sampler": "euler"}),
@@ -217,6 +217,12 @@ def test_karras_does_harm_over_the_range_of_zero_terminal_snr(guided, sampler):
     wide, narrow = schedules.ModelSpec.discrete(zero_terminal_snr=True), SPECS["sdxl"]
     assert guided(wide, 5, sampler, "karras", 20) > 2 * guided(wide, 5, sampler, "beta", 20)
     assert guided(narrow, 5, sampler, "karras", 20) < 2 * guided(narrow, 5, sampler, "beta", 20)
+
+
+def test_presets_are_the_schedules_with_step_counts():
+    """Flux schnell's apart: that is a family of its own, which the host knows."""
+    presets = {entry.name for entry in schedules.REGISTRY if entry.counts} - {"flux_schnell"}
+    assert {name for name in schedules.REGISTRY.names if advice.preset_of(name)} == presets
 
 
 def test_automatic_is_no_name_of_a_registry():

@@ -118,6 +118,23 @@ def test_warnings_stand_on_the_node_and_stop_nothing(host, scene):
     assert "warning" not in outputs[good.id]["text"][0]
 
 
+def test_a_zero_terminal_snr_model_is_known_by_its_noise(host, scene):
+    graph = scene("v", size=128)
+    graph.model = graph.add(
+        "ModelSamplingDiscrete", model=graph.model, sampling="v_prediction", zsnr=True
+    )[0]
+    nodes = [graph.stride(sampler=sampler, schedule=schedule, steps=12) for sampler, schedule in (
+        ("automatic", "automatic"), ("euler", "karras"), ("euler", "ddim_uniform"),
+        ("euler", "trailing"),
+    )]
+    outputs = host.run_saving(graph, nodes)[1]
+    auto, karras, late, good = (outputs[node.id]["text"][0] for node in nodes)
+    assert "automatic is dpmpp_2m on beta (a zero-terminal-SNR model" in auto
+    assert "warning: karras spends most steps above sigma 15" in karras
+    assert "warning: ddim_uniform starts at sigma" in late
+    assert "warning" not in good and "warning: karras" not in late
+
+
 def test_the_curve_of_automatic(host):
     """Drawn for the kind of model that is chosen, with the reason."""
     for model, schedule in (("sdxl", "karras"), ("zsnr", "beta"), ("flux", "simple")):
