@@ -29,7 +29,8 @@ def _input(name, spec, ours):
     options = kind if isinstance(kind, list) else facts.get("options")
     if options is not None:
         # The host's names and other packs' come and go.
-        found["options"] = [o for o in options if o in ours] if name in ours else list(options)
+        kept = name.removeprefix("hires_") in ours
+        found["options"] = [o for o in options if o in ours] if kept else list(options)
     return found | {key: facts[key] for key in KEPT if key in facts}
 
 

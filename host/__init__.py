@@ -23,8 +23,10 @@ from . import (
     levels,
     options,
     patches,
+    pictures,
     renamed,
     routes,
+    texts,
     wrappers,
 )
 from .advise import problem_with
@@ -48,6 +50,7 @@ __all__ = [
     "note_on",
     "options",
     "patches",
+    "pictures",
     "problem_with",
     "register",
     "renamed",
@@ -57,5 +60,6 @@ __all__ = [
     "schedule_names",
     "show_on_node",
     "sigmas_for",
+    "texts",
     "wrappers",
 ]

@@ -51,7 +51,7 @@ _SIZE = re.compile(r"(\d+)x(\d+)")
 def parameters(line: str) -> Iterator[tuple[str, str]]:
     """(key, value) pairs of a parameter line, values as they stand there, quotes included.
 
-    The same pairs as ``re.findall(r'\\s*(\\w[\\w \\-/]+):\\s*("(?:\\\\.|[^\\\\"])+"|[^,]*)(?:,|$)')``.
+    The pairs of ``re.findall(r'\\s*(\\w[\\w \\-/]+):\\s*("(?:\\\\.|[^\\\\"])+"|[^,]*)(?:,|$)')``.
     """
     at = 0
     while found := _WORDS.search(line, at):
@@ -221,7 +221,8 @@ def write(prompt: str, negative: str, values: Mapping[str, Any]) -> str:
     """
     given = {key: value for key, value in values.items() if value is not None}
     if len(given) < LEAST:
-        raise ValueError(f"a text has at least {LEAST} parameters, got {', '.join(given) or 'none'}")
+        has = ", ".join(given) or "none"
+        raise ValueError(f"a text has at least {LEAST} parameters, got {has}")
     for key in given:
         if not (_WORDS.fullmatch(key) and len(key) > 1 and _WORD.match(key)):
             raise ValueError(
@@ -231,6 +232,15 @@ def write(prompt: str, negative: str, values: Mapping[str, Any]) -> str:
     order = [*ORDER, *(key for key in given if key not in known), *LAST]
     line = ", ".join(_pair(key, given[key]) for key in order if key in given)
     return "\n".join(filter(None, (prompt, negative and f"{NEGATIVE} {negative}", line)))
+
+
+def with_seed(text: str, index: int) -> str:
+    """The text of image ``index`` of a batch: A1111 counts the seed up from image to image."""
+    head, newline, line = text.rpartition("\n")
+    found = dict(parameters(line)).get("Seed", "")
+    if not (found.isascii() and found.isdigit() and len(found) <= 20):
+        return text
+    return head + newline + line.replace(f"Seed: {found}", f"Seed: {int(found) + index}", 1)
 
 
 def _pair(key: str, value: Any) -> str:

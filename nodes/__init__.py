@@ -16,6 +16,7 @@ from .guidance import (
     StrideThreshold,
 )
 from .hires import StrideHires
+from .infotext import StrideFromA1111, StrideSaveA1111, StrideToA1111
 from .ksampler import StrideKSampler, StrideKSamplerAdvanced
 from .levels import StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit
 from .parts import StrideSampler, StrideSchedule
@@ -32,6 +33,7 @@ class StrideExtension(ComfyExtension):
             StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit,
             StrideRescaleCFG, StrideThreshold, StrideMimicCFG, StrideCFGInterval, StrideCFGCurve,
             StrideAPG, StrideCFGZero, StrideTemperature, StrideGuidanceEmbedding,
+            StrideFromA1111, StrideToA1111, StrideSaveA1111,
             StrideAlternate, StrideAverage, StrideInjectNoise, StrideSkipSteps,
             StrideHires, StrideRunSettings, StrideDemoModel,
         ]

@@ -1,0 +1,229 @@
+"""A1111's generation text in and out, and pictures that carry it."""
+
+from __future__ import annotations
+
+from .. import host
+from ..host import io
+from .ksampler import denoise_input, sampler_input, schedule_input, steps_input
+
+_SEED_MAX = 0xFFFFFFFFFFFFFFFF
+_UNSAID = {  # what a prompt may leave out: there is none
+    "denoise": 1.0, "clip_skip": -1, "hires_sampler": host.texts.SAME,
+    "hires_schedule": host.texts.SAME, "hires_steps": 0, "hires_scale": 1.0, "hires_denoise": 0.0,
+}
+
+
+class StrideFromA1111(io.ComfyNode):
+    """The settings of an A1111 text, or of a picture that has one."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        names, options = host.texts.NamesOutput, host.options.OptionsType
+        return io.Schema(
+            node_id="StrideFromA1111",
+            display_name="From A1111 (Stride)",
+            category="sampling/stride",
+            description=(
+                "Paste A1111's generation text, or choose a picture that carries one or a graph "
+                "of ComfyUI's: prompts, sampler, schedule and numbers come out, and a report of "
+                "what could not be carried over."
+            ),
+            inputs=[
+                io.String.Input(
+                    "text", multiline=True, default="",
+                    tooltip="A1111's text: prompt, negative prompt, and the line with the steps.",
+                ),
+                io.Combo.Input(
+                    "image", options=host.pictures.choices(), default=host.pictures.NONE,
+                    upload=io.UploadType.image, image_folder=io.FolderType.input,
+                    tooltip=(
+                        "In place of the text: a PNG, JPEG, WebP or GIF from the input folder. "
+                        "Other folders of ComfyUI's: name.png [output], name.png [temp]."
+                    ),
+                ),
+                io.Boolean.Input(
+                    "exact", default=False, optional=True,
+                    tooltip=(
+                        "On: do what A1111 1.10.1 did, oddities included (an unknown sampler is "
+                        "DPM++ 2M), by its rules of noise and levels through the options output. "
+                        "Off: names mean what they say, an unknown one is an error."
+                    ),
+                ),
+            ],
+            outputs=[
+                io.String.Output("positive", tooltip="The prompt, without <lora:...> tags."),
+                io.String.Output("negative", tooltip="The negative prompt."),
+                names("sampler", display_name="sampler", tooltip="For any KSampler."),
+                names("schedule", display_name="schedule", tooltip="For any KSampler."),
+                io.Int.Output("steps", tooltip="Steps of the first pass."),
+                io.Float.Output("cfg", tooltip="CFG scale."),
+                io.Int.Output("seed", tooltip="The seed."),
+                io.Int.Output("width", tooltip="Width of the first pass in pixels."),
+                io.Int.Output("height", tooltip="Height of the first pass in pixels."),
+                io.Float.Output(
+                    "denoise", tooltip="1, or the denoising strength of an image to image run."
+                ),
+                io.Int.Output(
+                    "clip_skip", tooltip="For CLIP Set Last Layer, which SDXL does without at -1."
+                ),
+                names(
+                    "hires_sampler", display_name="hires_sampler",
+                    tooltip="Sampler of the second pass; the first's if it has none of its own.",
+                ),
+                names(
+                    "hires_schedule", display_name="hires_schedule",
+                    tooltip="Schedule of the second pass.",
+                ),
+                io.Int.Output("hires_steps", tooltip="Steps of the second pass."),
+                io.Float.Output(
+                    "hires_scale", tooltip="Size of the second pass over the first's; 1: none."
+                ),
+                io.Float.Output(
+                    "hires_denoise", tooltip="Denoising strength of the second pass; 0: none."
+                ),
+                options.Output(
+                    "options", display_name="options",
+                    tooltip="Eta, noise source, sigma range and the like, for a KSampler (Stride).",
+                ),
+                io.String.Output("report", tooltip="What was read, and what was not carried over."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, image: str | None = None):
+        return host.pictures.problem_with(image) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, image: str = "", **rest):
+        return host.pictures.changed(image)
+
+    @classmethod
+    def execute(cls, text, image, exact=False) -> io.NodeOutput:
+        found = host.texts.from_text(text, image, exact)
+        host.show_on_node(cls.hidden.unique_id, found.report)
+        return io.NodeOutput(*found, ui={"text": [found.report]})
+
+
+class StrideToA1111(io.ComfyNode):
+    """The text that A1111 would store for a run."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        hires = [sampler_input(), schedule_input()]
+        for combo, kind in zip(hires, ("sampler", "schedule")):
+            combo.id, combo.optional, combo.default = f"hires_{kind}", True, host.texts.SAME
+            combo.options = [host.texts.SAME, *combo.options]
+            combo.tooltip = f"The second pass's {kind}."
+        return io.Schema(
+            node_id="StrideToA1111",
+            display_name="To A1111 (Stride)",
+            category="sampling/stride",
+            description=(
+                "Writes A1111's generation text for a run, for Save with A1111 Text (Stride): "
+                "such a picture reads back in A1111. Wire it to the values that the KSampler has."
+            ),
+            inputs=[
+                io.String.Input("positive", multiline=True, tooltip="The prompt."),
+                io.String.Input("negative", multiline=True, tooltip="The negative prompt."),
+                sampler_input(), schedule_input(), steps_input(),
+                io.Float.Input("cfg", default=7.0, min=0.0, max=1000.0, tooltip="CFG scale."),
+                io.Int.Input("seed", default=0, min=0, max=_SEED_MAX, tooltip="The seed."),
+                io.Int.Input("width", default=512, min=16, max=16384, tooltip="Pixels."),
+                io.Int.Input("height", default=512, min=16, max=16384, tooltip="Pixels."),
+                _optional(denoise_input()),
+                io.Int.Input(
+                    "clip_skip", default=-1, min=-24, max=-1, optional=True,
+                    tooltip="As in CLIP Set Last Layer: -1 is A1111's clip skip 1.",
+                ),
+                *hires,
+                io.Int.Input(
+                    "hires_steps", default=0, min=0, max=10000, optional=True,
+                    tooltip="The second pass's steps; 0: those of the first.",
+                ),
+                io.Float.Input(
+                    "hires_scale", default=1.0, min=0.01, max=100.0, step=0.05, optional=True,
+                    tooltip="The second pass's size over the first's.",
+                ),
+                io.Float.Input(
+                    "hires_denoise", default=0.0, min=0.0, max=1.0, step=0.01, optional=True,
+                    tooltip="The second pass's denoising strength; 0: there is none.",
+                ),
+                host.options.OptionsType.Input(
+                    "options", optional=True, tooltip="The options that the KSampler has."
+                ),
+                io.String.Input(
+                    "model", default="", optional=True,
+                    tooltip="Name of the model, without file ending; empty: not written.",
+                ),
+            ],
+            outputs=[
+                io.String.Output("text", tooltip="A1111's text."),
+                io.String.Output("report", tooltip="What A1111 will read otherwise."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
+        return host.problem_with(sampler, schedule) or True
+
+    @classmethod
+    def execute(cls, positive, negative, sampler, schedule, steps, **rest) -> io.NodeOutput:
+        text, notes = host.texts.to_text(
+            positive, negative, sampler, schedule, steps, **{**_UNSAID, **rest}
+        )
+        host.show_on_node(cls.hidden.unique_id, notes or text)
+        return io.NodeOutput(text, notes, ui={"text": [text, notes]})
+
+
+class StrideSaveA1111(io.ComfyNode):
+    """The host's SaveImage with A1111's text in the file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StrideSaveA1111",
+            display_name="Save with A1111 Text (Stride)",
+            category="sampling/stride",
+            description=(
+                "Saves PNG pictures with A1111's text as A1111 stores it, and with ComfyUI's "
+                "workflow. Save Image would store the text as JSON, which A1111 cannot read."
+            ),
+            inputs=[
+                io.Image.Input("images", tooltip="The pictures."),
+                io.String.Input(
+                    "text", force_input=True, tooltip="From To A1111 (Stride), or any text."
+                ),
+                io.String.Input(
+                    "filename_prefix", default="ComfyUI",
+                    tooltip="As in Save Image: folders and %date% and the like may be in it.",
+                ),
+                io.Boolean.Input(
+                    "count_seeds", default=False, optional=True,
+                    tooltip=(
+                        "Image k of a batch is stored with seed + k, as A1111 numbers them; for "
+                        "runs with A1111's noise."
+                    ),
+                ),
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, images, text, filename_prefix, count_seeds=False) -> io.NodeOutput:
+        texts = host.texts.texts_for(text, len(images), count_seeds)
+        saved, stored = host.pictures.save(
+            images, filename_prefix, texts, cls.hidden.prompt, cls.hidden.extra_pnginfo
+        )
+        if not stored:
+            host.show_on_node(
+                cls.hidden.unique_id, "ComfyUI runs with --disable-metadata: no text was stored"
+            )
+        return io.NodeOutput(ui={"images": saved})
+
+
+def _optional(widget: io.Input) -> io.Input:
+    widget.optional = True
+    return widget
