@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from . import samplers, schedules
+from .interop import is_class, resolve
 from .samplers import FLOW, VE, Process, Stepper
 from .samplers.streams import source
 from .schedules import ModelSpec
@@ -27,12 +28,16 @@ def sample(
     """Sample from x with a sampler and a schedule, and return the latent at the last sigma.
 
     denoise: (x [B, ...], sigma [B]) -> the clean latent. x: the noisy latent at the first sigma
-    (from pure noise: unit noise times ``model.sigma_max``). schedule, steps: 20 steps of
-    "simple" unless said; or ``sigmas``, a list of your own, with ``process`` or ``model``.
+    (from pure noise: unit noise times ``model.sigma_max``). sampler, schedule: any names that
+    ``resolve`` takes ("Euler a Karras"). schedule, steps: 20 steps of "simple" unless said; or
+    ``sigmas``, a list of your own, with ``process`` or ``model``.
     model: noise levels of the model, SD1.5's and SDXL's unless given. schedule_options: the
     schedule's own, and ``denoise`` (0..1) for a part of the way. seed: keys fresh noise.
     options: the sampler's own. Raises ValueError on bad input.
     """
+    sampler, schedule, schedule_options, options = _named(
+        sampler, schedule, schedule_options, options, sigmas
+    )
     levels, process, _ = plan(schedule, steps, model, sigmas, process, schedule_options)
     return samplers.sample(sampler, denoise, x, levels, process, seed=seed, **options)
 
@@ -48,12 +53,29 @@ def stepper(
     prediction: "eps", "v", "sample" or "flow"; eps on VE and flow on FLOW models unless said.
     The other arguments are those of ``sample``.
     """
+    sampler, schedule, schedule_options, options = _named(
+        sampler, schedule, schedule_options, options, sigmas
+    )
     levels, process, spec = plan(schedule, steps, model, sigmas, process, schedule_options)
     entry = samplers.get(sampler)
     table, chosen = entry.plan(levels, process, **options), entry.configure(**options)
     fits = "flow" if process is FLOW else "eps"
     noise = partial(source, chosen, seed, brownian=entry.brownian)
     return Stepper(table, spec, prediction or fits, noise=noise)
+
+
+def _named(
+    sampler: str, schedule: str | None, schedule_options: Mapping[str, float] | None,
+    options: Mapping[str, Any], sigmas: Sequence[float] | None,
+) -> tuple[str, str | None, Mapping[str, float] | None, dict[str, Any]]:
+    """Our names for any program's, with the options that they imply under those that are given."""
+    pair = resolve(sampler, schedule)
+    options = {**pair.options, **options}
+    if sigmas is not None and is_class(sampler):
+        return pair.sampler, schedule, schedule_options, options
+    if pair.schedule_options:
+        schedule_options = {**pair.schedule_options, **(schedule_options or {})}
+    return pair.sampler, pair.schedule, schedule_options, options
 
 
 def plan(

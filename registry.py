@@ -75,6 +75,10 @@ class Entry:
             raise ValueError(f"'{self.name}': {error}") from None
 
 
+class UnknownName(ValueError):
+    """A name that nobody has."""
+
+
 E = TypeVar("E", bound=Entry)
 
 
@@ -154,7 +158,7 @@ class Registry(Generic[E]):
         """The entry called ``name``; an unknown name raises with the nearest ones."""
         if name in self:
             return self._spellings[key(name)]
-        raise ValueError(unknown(self.kind, name, self.names, self.spellings))
+        raise UnknownName(unknown(self.kind, name, self.names, self.spellings))
 
     @property
     def spellings(self) -> dict[str, str]:

@@ -57,6 +57,8 @@ def settle(
     """
     if problem := problem_with(sampler, schedule):
         raise ValueError(problem)
+    if advice.is_automatic(schedule) and not advice.is_automatic(sampler):
+        sampler, schedule = names.apart(sampler, schedule)  # "Euler a Karras" chooses by itself
     asked = advice.is_automatic(sampler), advice.is_automatic(schedule)
     if not any(asked):
         return Settled(sampler, schedule, None)

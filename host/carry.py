@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from .. import samplers
-from .names import plain
+from .names import canonical
 from .run import Stopped
 
 KEY = "stride"  # where a LATENT keeps a stopped run
@@ -20,7 +19,7 @@ def resumable(
     stopped = latent.get(KEY)
     if stopped is None:
         return None, None
-    if stopped.sampler != samplers.get(plain(sampler)).name:
+    if stopped.sampler != canonical("sampler", sampler):
         return None, f"new start: the latent was made by {stopped.sampler}"
     if stopped.options != options:
         return None, f"new start: the latent was made with options {stopped.options or 'unset'}"

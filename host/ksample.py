@@ -10,7 +10,7 @@ import comfy.utils
 import latent_preview
 
 from . import carry, record
-from .names import problem_with
+from .names import pair
 from .setup import Asked, standard
 
 
@@ -23,13 +23,13 @@ def ksample(
     asked: the further fields of ``setup.Asked``.
     """
     started = time.perf_counter()
-    if problem := problem_with(sampler, schedule):
-        raise ValueError(problem)
+    named = pair(sampler, schedule)
+    sampler, schedule = named.sampler, named.schedule
     # Newer hosts tell in the latent what an empty one has to be rescaled by.
     ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
     latent = {**latent, "samples": samples}
-    run = standard(model, Asked(seed, steps, sampler, schedule, **asked), latent)
+    run = standard(model, Asked(seed, steps, sampler, schedule, **named.into(asked)), latent)
     sigmas = run.sigmas
     report = {"sampler": sampler, "schedule": schedule, "steps": max(len(sigmas) - 1, 0)}
     if len(sigmas) < 2:  # nothing to do, as in the host: denoise 0, or a window past the end

@@ -7,9 +7,9 @@ from typing import Any
 import comfy.samplers
 import torch
 
-from .. import samplers, schedules
+from .. import schedules
 from .model import family_of, spec_of
-from .names import plain, problem_with
+from .names import alone, canonical, ours, problem_with
 from .run import HostRun, TheirRun
 
 
@@ -26,13 +26,14 @@ def sigmas_for(
     options = options or {}
     if problem := problem_with(schedule=schedule):
         raise ValueError(problem)
+    schedule = canonical("schedule", schedule)
     model_sampling = model.get_model_object("model_sampling")
     steps = schedules.check_steps(schedule, steps)
     planned = schedules.planned_steps(schedule, steps, denoise)
     if planned == 0:
         return torch.empty(0)
-    if plain(schedule) in schedules.REGISTRY:
-        entry, spec = schedules.get(plain(schedule)), spec_of(model_sampling, family_of(model))
+    if entry := ours("schedule", schedule):
+        spec = spec_of(model_sampling, family_of(model))
         spare = spare and not entry.counts  # a distilled model knows its own levels only
         return entry.sigmas(spec, steps, denoise, discard_penultimate=spare, **options)
     refuse_options(schedule, options)
@@ -46,10 +47,11 @@ def note_on(
     model: Any, schedule: str, steps: int, options: dict[str, Any] | None = None
 ) -> str | None:
     """What a person should know of one of our schedules on this MODEL, or None."""
-    if plain(schedule) not in schedules.REGISTRY:
+    entry = ours("schedule", canonical("schedule", schedule))
+    if entry is None:
         return None
     spec = spec_of(model.get_model_object("model_sampling"), family_of(model))
-    return schedules.get(plain(schedule)).note(spec, steps, **(options or {}))
+    return entry.note(spec, steps, **(options or {}))
 
 
 def sampler_object(name: str, options: dict[str, Any] | None = None, **run: Any) -> Any:
@@ -59,11 +61,9 @@ def sampler_object(name: str, options: dict[str, Any] | None = None, **run: Any)
     that is not ours, of ``TheirRun``. A name that nobody has, and an option that the sampler does
     not have, raise ValueError.
     """
-    if problem := problem_with(sampler=name):
-        raise ValueError(problem)
-    options = options or {}
-    if plain(name) in samplers.REGISTRY:
-        entry = samplers.get(plain(name))
+    name, implied = alone(name)
+    options = {**implied, **(options or {})}
+    if entry := ours("sampler", name):
         entry.configure(**options)
         on_device = name.endswith("_gpu")
         return comfy.samplers.KSAMPLER(HostRun(entry, options, on_device=on_device, **run))

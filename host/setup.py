@@ -10,10 +10,9 @@ import comfy.sample
 import comfy.samplers
 import torch
 
-from .. import samplers
 from ..samplers.streams import GENERATORS, A1111Noise
 from .carry import resumable
-from .names import plain
+from .names import ours
 from .sampling import note_on, sampler_object, sigmas_for
 from .watch import Box, RunSettings
 
@@ -58,16 +57,16 @@ class Setup:
 
 def standard(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
     """A run by our own rules; any name that a dropdown has."""
-    ours = plain(asked.sampler) in samplers.REGISTRY
-    name = samplers.get(plain(asked.sampler)).name if ours else asked.sampler
+    entry = ours("sampler", asked.sampler)
+    name = entry.name if entry else asked.sampler
     sigmas, ahead = _levels(model, name, asked)
     if len(sigmas) < 2:
         return Setup(model, sigmas, lambda: latent["samples"], lambda: None)
     notes = [note_on(model, asked.schedule, asked.steps, asked.schedule_options)]
     run: dict[str, Any] = {"settings": asked.settings, "box": asked.box}
     stream = ""
-    if ours:
-        stream = getattr(samplers.get(name).configure(**(asked.options or {})), "noise", "")
+    if entry:
+        stream = getattr(entry.configure(**(asked.options or {})), "noise", "")
         indices = latent.get("batch_index")
         run |= {"images": None if indices is None else list(indices), "ahead": ahead, "keep": True}
         run["resume"], note = (None, None) if asked.add_noise else resumable(

@@ -6,6 +6,8 @@ Pair(sampler='dpmpp_2m', options={}, schedule='karras', schedule_options={}, not
 
 from __future__ import annotations
 
-from .resolve import Pair, resolve
+from .resolve import PREFIX, Pair, contradiction, is_class, plain, resolve, schedule_named
 
-__all__ = ["Pair", "resolve"]
+__all__ = [
+    "PREFIX", "Pair", "contradiction", "is_class", "plain", "resolve", "schedule_named",
+]

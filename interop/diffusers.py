@@ -364,6 +364,10 @@ _KEYS = {key(f"{name}Scheduler"): name for name in SCHEDULERS}
 SETTINGS = MODEL.union(*(row.defaults for row in SCHEDULERS.values()))
 
 
+def is_known(name: str) -> bool:
+    return key(name.strip().rpartition(".")[2]) in _KEYS
+
+
 def known(name: str) -> str | None:
     """The class that a name means, also with its module before it; None where it is no class.
 

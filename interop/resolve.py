@@ -49,7 +49,7 @@ def resolve(
     if exact:
         return _with(settings, _exactly(sampler, schedule))
     asked = None if _open(schedule) else schedule.strip()
-    if asked and asked not in schedules.REGISTRY and (cls := diffusers.known(asked)):
+    if asked and not _schedule(asked) and (cls := diffusers.known(asked)):
         found = _of_diffusers(cls, None, settings)
         if sampler and resolve(sampler).sampler != found.sampler:
             raise ValueError(f"'{asked}' is sampler {found.sampler}, but sampler is '{sampler}'")
@@ -72,14 +72,25 @@ def schedule_named(name: str) -> str:
 
     Raises ValueError for an unknown one, with the nearest.
     """
-    name = _plain(name.strip())
+    return _schedule(name) or schedules.get(plain(name.strip())).name  # which raises
+
+
+def _schedule(name: str) -> str | None:
+    """The schedule of that name, function (k-diffusion) or node (the host's KarrasScheduler)."""
+    name = plain(name.strip())
     for spelling in (name, kdiffusion.schedule(name), name.removesuffix("Scheduler")):
         if spelling and spelling in schedules.REGISTRY:
             return schedules.get(spelling).name
-    return schedules.get(name).name  # which raises
+    return None
+
+
+def is_class(name: str) -> bool:
+    """Whether ``name`` is a class of diffusers, which means more than the sampler behind it."""
+    return diffusers.is_known(name)
 
 
 def contradiction(sampler: str, said: str, asked: str) -> str:
+    """The message for a combined name beside a schedule of its own."""
     return f"sampler '{sampler}' has schedule '{said}' in its name, but schedule is '{asked}'"
 
 
@@ -88,7 +99,7 @@ def split(text: str) -> tuple[str, dict[str, Any], str | None]:
 
     Raises ValueError where the text is neither.
     """
-    text, options = kdiffusion.sampler(text) or (_plain(text.strip()), {})
+    text, options = kdiffusion.sampler(text) or (plain(text.strip()), {})
     if text in samplers.REGISTRY:
         return text, options, None
     if text.lower() in a1111.OLD_ALIASES:
@@ -106,10 +117,11 @@ def split(text: str) -> tuple[str, dict[str, Any], str | None]:
         known = schedules.REGISTRY
         problem = unknown("schedule", longest[1], known.names, known.spellings)
         raise ValueError(f"'{text}': '{longest[0]}' is a sampler, but {problem}")
-    raise ValueError(unknown("sampler", text, known.names, known.spellings))
+    return known.get(text).name, options, None  # which raises
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name of ours without what it has before it in the host's lists."""
     return name[len(PREFIX) :] if name.lower().startswith(PREFIX) else name
 
 

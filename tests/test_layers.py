@@ -18,7 +18,7 @@ MAY = {
     "demo": {"host", "demo"},
     "interop": {"registry", "samplers", "schedules", "interop"},
     "guidance": {"registry", "samplers", "guidance"},
-    "library.py": {"samplers", "schedules"},
+    "library.py": {"samplers", "schedules", "interop"},
     "host": {"registry", "samplers", "schedules", "advice", "interop", "guidance", "host"},
     "nodes": {"host", "nodes", "demo"},
     "__init__.py": {
