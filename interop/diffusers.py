@@ -172,7 +172,7 @@ def _spaced(like: str, below: bool = True) -> Callable[[Settings], Chosen]:
         if not below or s["final_sigmas_type"] == "sigma_min" or s["set_alpha_to_one"] is False:
             s.notes.append(_STOPS)
         curve = _curve(s)
-        spacing, offset = s["timestep_spacing"], s["steps_offset"]
+        spacing, offset = s["timestep_spacing"] or "linspace", s["steps_offset"]
         if curve:
             if like == "euler" and spacing != "linspace":
                 s.notes.append(
@@ -364,22 +364,18 @@ _KEYS = {key(f"{name}Scheduler"): name for name in SCHEDULERS}
 SETTINGS = MODEL.union(*(row.defaults for row in SCHEDULERS.values()))
 
 
-def is_known(name: str) -> bool:
-    return key(name.strip().rpartition(".")[2]) in _KEYS
-
-
 def known(name: str) -> str | None:
-    """The class that a name means, also with its module before it; None where it is no class.
+    """The class that a name means, also with its module before it; None for any other name."""
+    found = _KEYS.get(key(name.strip().rpartition(".")[2]))
+    return found and f"{found}Scheduler"
 
-    Raises ValueError for one that has no equal here.
-    """
+
+def without_equal(name: str) -> str | None:
+    """The message for what is called like a class but has no equal here; None for other names."""
     last = name.strip().rpartition(".")[2]
-    if found := _KEYS.get(key(last)):
-        return f"{found}Scheduler"
-    if not last.endswith("Scheduler") or " " in last:
+    if not last.endswith("Scheduler") or " " in last or known(last):
         return None
-    classes = [f"{n}Scheduler" for n in SCHEDULERS]
-    raise ValueError(unknown("diffusers scheduler", last, classes))
+    return unknown("diffusers scheduler", last, [f"{n}Scheduler" for n in SCHEDULERS])
 
 
 def pair(cls: str, given: Mapping[str, Any]) -> tuple[Chosen, Chosen | None, list[str]]:

@@ -49,14 +49,14 @@ def resolve(
     if exact:
         return _with(settings, _exactly(sampler, schedule))
     asked = None if _open(schedule) else schedule.strip()
-    if asked and not _schedule(asked) and (cls := diffusers.known(asked)):
+    if asked and not _schedule(asked) and (cls := _class(asked)):
         found = _of_diffusers(cls, None, settings)
         if sampler and resolve(sampler).sampler != found.sampler:
             raise ValueError(f"'{asked}' is sampler {found.sampler}, but sampler is '{sampler}'")
         return found
     if not sampler or not sampler.strip():
         raise ValueError("no sampler is named")
-    if cls := diffusers.known(sampler):
+    if cls := _class(sampler):
         return _of_diffusers(cls, asked, settings)
     name, options, said = split(sampler)
     if version is not None:
@@ -86,7 +86,15 @@ def _schedule(name: str) -> str | None:
 
 def is_class(name: str) -> bool:
     """Whether ``name`` is a class of diffusers, which means more than the sampler behind it."""
-    return diffusers.is_known(name)
+    return diffusers.known(name) is not None
+
+
+def _class(name: str) -> str | None:
+    """The class of diffusers called ``name``; an error for one of which nobody here knows."""
+    problem = None if name in samplers.REGISTRY else diffusers.without_equal(name)
+    if problem:
+        raise ValueError(problem)
+    return diffusers.known(name)
 
 
 def contradiction(sampler: str, said: str, asked: str) -> str:

@@ -36,6 +36,27 @@ def test_sample_is_the_schedule_and_the_sampler():
         assert torch.equal(own, want)
 
 
+def test_names_of_other_programs():
+    """In both calls, with the options that a name implies below those that are given."""
+    spec = schedules.ModelSpec.discrete()
+    x, model = start(spec.sigma_max), gaussian(VE)
+    want = library.sample(model, x, "dpmpp_2m", "karras", 7)
+    assert torch.equal(library.sample(model, x, "DPM++ 2M Karras", steps=7), want)
+    assert torch.equal(library.sample(model, x, "k_dpmpp_2m", "KARRAS", 7), want)
+    ended = library.sample(model, x, "lms", "karras", 7, ending="multistep")
+    assert torch.equal(library.sample(model, x, "sample_lms", "get_sigmas_karras", 7), ended)
+    plain = library.sample(model, x, "lms", "karras", 7)
+    assert torch.equal(
+        library.sample(model, x, "sample_lms", "karras", 7, ending="denoise"), plain
+    )
+    levels = library.stepper("EulerDiscreteScheduler", steps=7).sigmas
+    assert torch.equal(levels, library.stepper("euler", "linspace", 7).sigmas)
+    own = library.sample(model, x, "EulerDiscreteScheduler", sigmas=levels)
+    assert torch.equal(own, library.sample(model, x, "euler", "linspace", 7))
+    with pytest.raises(ValueError, match="has schedule 'Karras' in its name"):
+        library.sample(model, x, "Euler a Karras", "simple")
+
+
 def test_sample_says_what_does_not_fit():
     x = start(1.0)
     for says, given in (

@@ -1,7 +1,10 @@
 """diffusers' classes with their settings, resolved to ours and run beside the classes."""
 
+import ast
 import inspect
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -256,3 +259,24 @@ def test_errors(call, message):
 def test_k_diffusion(function, curve, want):
     pair = resolve(function, curve)
     assert (pair.sampler, pair.options, pair.schedule) == want
+
+
+# The page of the documentation -------------------------------------------------------------------
+
+
+def table():
+    page = (Path(__file__).resolve().parent.parent / "docs" / "names.md").read_text()
+    rows = (re.findall(r"\|\s*([^|]*?)\s*(?=\|)", line) for line in page.splitlines())
+    return [[cell.strip("`") for cell in row] for row in rows
+            if len(row) == 4 and row[0].endswith("Scheduler`")]
+
+
+def test_the_table_of_the_page():
+    rows = table()
+    assert {row[0].removesuffix("Scheduler") for row in rows} >= {
+        name for name in classes.SCHEDULERS if not name.endswith("Parallel")
+    }
+    for name, given, sampler, schedule in rows:
+        call = ast.parse(f"f({given})", mode="eval").body
+        pair = resolve(name, **{k.arg: ast.literal_eval(k.value) for k in call.keywords})
+        assert (pair.sampler, pair.schedule or "") == (sampler, schedule), name
