@@ -24,12 +24,12 @@ def ksample(
     """
     started = time.perf_counter()
     named = pair(sampler, schedule)
-    sampler, schedule = named.sampler, named.schedule
+    sampler, schedule, asked = named.sampler, named.schedule, named.into(asked)
     # Newer hosts tell in the latent what an empty one has to be rescaled by.
     ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
     latent = {**latent, "samples": samples}
-    run = standard(model, Asked(seed, steps, sampler, schedule, **named.into(asked)), latent)
+    run = standard(model, Asked(seed, steps, sampler, schedule, **asked), latent)
     sigmas = run.sigmas
     report = {"sampler": sampler, "schedule": schedule, "steps": max(len(sigmas) - 1, 0)}
     if len(sigmas) < 2:  # nothing to do, as in the host: denoise 0, or a window past the end

@@ -31,7 +31,7 @@ class Pair:
 
 def resolve(
     sampler: str | None, schedule: str | None = None, *, exact: bool = False,
-    version: str | None = None, **settings: Any,
+    version: str | None = None, scheduler: str | None = None, **settings: Any,
 ) -> Pair:
     """The sampler and the schedule of ours that ``sampler`` and ``schedule`` name.
 
@@ -40,12 +40,15 @@ def resolve(
     open; a class of diffusers may stand here and name both. version: A1111's "Version" where the
     names are out of one of its texts, "" where that text has none: then they mean what that
     release meant by them. exact: what A1111 1.10.1 makes of them in a run, oddities included; it
-    takes every name. settings: options of the sampler or the schedule, by their names here, or
-    settings of the diffusers class.
+    takes every name. scheduler: the same as schedule, for those who call it so. settings: options
+    of the sampler or the schedule, by their names here, or settings of the diffusers class.
 
     Raises ValueError for a name that nobody has, with the nearest ones, for two schedules that
     contradict each other, and for settings that neither has.
     """
+    if schedule and scheduler:
+        raise ValueError(f"schedule is '{schedule}' and scheduler is '{scheduler}'; give one")
+    schedule = schedule or scheduler
     if exact:
         return _with(settings, _exactly(sampler, schedule))
     asked = None if _open(schedule) else schedule.strip()

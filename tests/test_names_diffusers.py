@@ -222,6 +222,8 @@ def test_where_the_class_may_stand():
     cls = "DPMSolverMultistepScheduler"
     assert resolve(cls, use_karras_sigmas=True) == want
     assert resolve(None, cls, use_karras_sigmas=True) == want
+    assert resolve(None, scheduler=cls, use_karras_sigmas=True) == want
+    assert resolve("dpmpp_2m", scheduler="karras") == want
     assert resolve("dpmpp_2m", cls, use_karras_sigmas=True) == want
     assert resolve(f"diffusers.schedulers.{cls}", "Karras") == want
     with pytest.raises(ValueError, match="is sampler dpmpp_2m, but sampler is 'Euler a'"):
