@@ -68,12 +68,15 @@ def rate(step, steps):
     return min(1.0, (step + 1) / 100, max(0.0, (steps - step) / (0.3 * steps)))
 
 
-def batch(seed, step, size, device):
-    """(pictures [B, 3, 64, 64], tokens [B, T], sigma [B], noise) of one training step."""
+def batch(seed, step, size, device, look=None):
+    """(pictures [B, 3, 64, 64], tokens [B, T], sigma [B], noise) of one training step.
+
+    look: a change of every scene that its caption does not tell, as a LoRA learns it.
+    """
     rng = np.random.default_rng([seed, step])
     scenes = [random_scene(rng, "train") for _ in range(size)]
     tokens = torch.tensor([tokenize(caption(scene, rng)) for scene in scenes])
-    pictures = draw_batch(scenes)
+    pictures = draw_batch(list(map(look, scenes)) if look else scenes)
     tokens[torch.from_numpy(rng.random(size) < 0.06)] = PAD
     # Most levels where pictures are composed and outlined, a few over the whole range.
     log_sigma = rng.normal(0.5, 1.2, size)

@@ -73,7 +73,9 @@ def arguments(work, port, gpu=False, custom_nodes=None, packs=(PACK,)):
         (work / name).mkdir(parents=True, exist_ok=True)
     paths = work / "extra_paths.yaml"
     folder = str(custom_nodes or link_pack())
-    paths.write_text(f"stride:\n  custom_nodes: {json.dumps(folder)}\n", encoding="utf-8")
+    folders = {"custom_nodes": folder, "loras": str(_loras(work))}
+    lines = [f"  {kind}: {json.dumps(path)}\n" for kind, path in folders.items()]
+    paths.write_text("stride:\n" + "".join(lines), encoding="utf-8")
     args = ["--listen", "127.0.0.1", "--port", str(port), "--disable-auto-launch"]
     for name in ("user", "input", "output", "temp"):
         args += [f"--{name}-directory", str(work / name)]
@@ -84,6 +86,15 @@ def arguments(work, port, gpu=False, custom_nodes=None, packs=(PACK,)):
     if frontend := os.environ.get("STRIDE_TEST_FRONTEND"):  # the `static` folder of another one
         args += ["--front-end-root", frontend]
     return args if gpu else [*args, "--cpu"]
+
+
+def _loras(work):
+    """A folder of LoRAs, with the demo model's in it."""
+    folder = work / "loras"
+    folder.mkdir(exist_ok=True)
+    for file in (REPO / "demo").glob("*_lora.safetensors"):
+        shutil.copy(file, folder)
+    return folder
 
 
 def command(python, comfy, args):

@@ -92,6 +92,10 @@ class HostRun:
             if self.resume is not None and self.resume.masked is not None:
                 model.noise, model.latent_image = (t.to(x.device) for t in self.resume.masked)
             masked = (model.noise, model.latent_image)
+            if self.ahead or self.resume is not None:
+                # Differential diffusion looks up how far the run is: the whole, not this part.
+                past = self.resume.carry.sigmas[:-1] if self.resume is not None else ()
+                model.sigmas = sigmas.new_tensor([*past, *sigmas.tolist(), *self.ahead])
         watched = _Watched(model)
         asked = (Guided if getattr(chosen, "cfg_pp", False) else Plain)(watched, extra)
         levels, process = sigmas.tolist(), process_of(model.inner_model.inner_model.model_sampling)

@@ -32,6 +32,7 @@ class Plain:
         self.model, self.given, self.images = model, extra, images
         self._seen: dict[str, torch.Tensor] = {}
         self._swaps: list[tuple[Any, str, Any]] = []
+        self._rewinds = False
         options = comfy.model_patcher.set_model_options_post_cfg_function(
             dict(extra.get("model_options") or {}), self._keep,
             disable_cfg1_optimization=self.both,
@@ -42,6 +43,9 @@ class Plain:
             self._pick_images()
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        if self._rewinds:
+            self._rewinds = False
+            self._rewind()
         self._seen = {}
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in self._swaps]
         try:
@@ -53,8 +57,10 @@ class Plain:
                 setattr(*swap)
 
     def of(self, k: int) -> Plain:
-        """The model for image k alone."""
-        return self.some([k])
+        """The model for image k alone, from the first of the hooks' keyframes on."""
+        alone = self.some([k])
+        alone._rewinds = True
+        return alone
 
     def some(self, images: Sequence[int]) -> Plain:
         """The model for some images of the batch."""
@@ -71,6 +77,17 @@ class Plain:
         network = getattr(getattr(self.model, "inner_model", None), "inner_model", None)
         cast = getattr(network, "manual_cast_dtype", None)
         return cast or (network.get_dtype() if hasattr(network, "get_dtype") else None)
+
+    def _rewind(self) -> None:
+        """Hooks' keyframes back to the first: the host only ever goes forward in them."""
+        guider = self.model.model.inner_model
+        groups = getattr(guider, "conds", {}).values()
+        hooks = [hook for group in groups for cond in group or ()
+                 for hook in getattr(cond.get("hooks"), "hooks", ())]
+        for hook in hooks:
+            hook.initialize_timesteps(guider.inner_model)
+        if hooks:
+            guider.model_patcher.clean_hooks()  # else weights stay those of the last keyframe
 
     def _keep(self, args: dict[str, Any]) -> torch.Tensor:
         """The host's hook after guidance; it changes nothing."""
@@ -120,6 +137,8 @@ class Plain:
             hint = getattr(control, "cond_hint_original", None)
             if isinstance(hint, torch.Tensor) and hint.shape[0] > 1:
                 yield control, "cond_hint_original", self._pick(hint)
+                if hasattr(control, "extra_concat_orig"):
+                    yield control, "extra_concat_orig", self._pick(control.extra_concat_orig)
                 for name in _MADE_FROM_HINT:
                     if hasattr(control, name):
                         yield control, name, None

@@ -120,7 +120,7 @@ def host():
     folders = f"{link_pack()}\n{Path(__file__).parent / 'packs'}"
     server = HostServer(
         _comfy_path(), gpu=os.environ.get("STRIDE_TEST_GPU") == "1", custom_nodes=folders,
-        packs=(PACK, "neighbour", "faults"),
+        packs=(PACK, "neighbour", "faults", "control"),
     )
     try:
         server.start()
