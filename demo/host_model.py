@@ -15,16 +15,18 @@ from .network import load_networks, unconditional
 from .text import tokenize_weighted, unknown_words
 
 WEIGHTS = Path(__file__).with_name("stride_demo.safetensors")
+LORA = Path(__file__).with_name("stride_demo_lora.safetensors")
 KINDS = ("eps", "v", "flow")
 PIXELS = 8  # picture pixels along one latent pixel
 log = logging.getLogger("stride")
 
 
-def load(kind):
+def load(kind, outlines=0.0):
     """(MODEL, CLIP, VAE) of the demo network as an "eps", "v" or "flow" model.
 
-    Each call reads the weights anew, so that patches on one model never reach another. Raises
-    ValueError for another kind.
+    outlines: strength of the demo LoRA, put on by the host as by its own loader. Each call reads
+    the weights anew, so that patches on one model never reach another. Raises ValueError for
+    another kind.
     """
     if kind not in KINDS:
         raise ValueError(f"prediction must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -33,7 +35,11 @@ def load(kind):
     model = comfy.model_patcher.ModelPatcher(
         DemoModel(kind, denoiser), management.get_torch_device(), management.unet_offload_device()
     )
-    return model, comfy.sd.CLIP(_target(text)), DemoVAE()
+    clip = comfy.sd.CLIP(_target(text))
+    if outlines:
+        lora = comfy.utils.load_torch_file(str(LORA), safe_load=True)
+        model, clip = comfy.sd.load_lora_for_models(model, clip, lora, outlines, outlines)
+    return model, clip, DemoVAE()
 
 
 # MODEL -----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Trains a small LoRA for the demo network, dark outlines: python demo/train_lora.py
 
-It is made for the weights beside it: after new ones, run it again (three minutes on two cores).
+It is made for the weights beside it: after new ones, run it again (some minutes on one core).
 The file has the keys that the host's LoRA loader knows for the demo MODEL, ``lora_up`` and
 ``lora_down``, so that it loads as any other.
 """

@@ -23,6 +23,10 @@ class StrideDemoModel(io.ComfyNode):
                     "prediction", options=["eps", "v", "flow"], default="eps",
                     tooltip="One network, offered as three kinds of model.",
                 ),
+                io.Float.Input(
+                    "outlines", default=0.0, min=-2.0, max=2.0, step=0.05, optional=True,
+                    tooltip="Strength of the bundled LoRA, which draws dark outlines; 0 is none.",
+                ),
             ],
             outputs=[
                 io.Model.Output(tooltip="The denoiser."),
@@ -32,7 +36,7 @@ class StrideDemoModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, prediction) -> io.NodeOutput:
+    def execute(cls, prediction, outlines=0.0) -> io.NodeOutput:
         from ..demo.host_model import load  # read only where the demo is used
 
-        return io.NodeOutput(*load(prediction))
+        return io.NodeOutput(*load(prediction, outlines))
