@@ -80,7 +80,7 @@ class Plain:
 
     def _rewind(self) -> None:
         """Hooks' keyframes back to the first: the host only ever goes forward in them."""
-        guider = self.model.model.inner_model
+        guider = getattr(self.model.model, "inner_model", None)
         groups = getattr(guider, "conds", {}).values()
         hooks = [hook for group in groups for cond in group or ()
                  for hook in getattr(cond.get("hooks"), "hooks", ())]
