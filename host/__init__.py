@@ -15,6 +15,7 @@ import comfy.supported_models_base
 from comfy_api.latest import ComfyExtension, io
 
 from .. import guidance
+from ..interop.a1111_run import Settings as A1111Settings
 from . import (
     advise,
     embedding,
@@ -36,6 +37,7 @@ from .sampling import note_on, sampler_object, sigmas_for
 from .words import describe, show_on_node
 
 __all__ = [
+    "A1111Settings",
     "ComfyExtension",
     "advise",
     "comfy",

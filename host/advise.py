@@ -91,8 +91,11 @@ def advise(
 ) -> Advised:
     """What a KSampler node runs, and what is to be said about it.
 
-    choices: the connected options; those set for ``automatic`` go to whatever it chooses.
+    choices: the connected options; those set for ``automatic`` go to whatever it chooses. In an
+    A1111 run the names, and Automatic, mean what they mean there.
     """
+    if (choices or {}).get("a1111"):
+        return Advised(sampler, schedule, options.for_run(sampler, schedule, choices), [])
     settled = settle(model, steps, cfg, sampler, schedule, distilled)
     given = dict(choices or {})
     for kind, asked, name in (("sampler", sampler, settled.sampler),

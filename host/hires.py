@@ -13,7 +13,7 @@ from typing import Any
 import comfy.utils
 import torch
 
-from . import advise, carry, options, record
+from . import a1111, advise, carry, options, record
 from .ksample import ksample
 
 SAME = "use same"
@@ -114,7 +114,7 @@ def _settings(
         theirs = settings.pop(argument, None) or {}
         if not given[kind]:
             choices.setdefault(kind, (getattr(run, kind), theirs))
-    return run, choices, settings
+    return run, a1111.second_pass(choices, settings.pop("a1111", None)), settings
 
 
 def enlarge(

@@ -9,7 +9,7 @@ import comfy.sample
 import comfy.utils
 import latent_preview
 
-from . import carry, record
+from . import a1111, carry, record
 from .names import pair
 from .setup import Asked, standard
 
@@ -23,13 +23,15 @@ def ksample(
     asked: the further fields of ``setup.Asked``.
     """
     started = time.perf_counter()
-    named = pair(sampler, schedule)
-    sampler, schedule, asked = named.sampler, named.schedule, named.into(asked)
+    if not asked.get("a1111"):  # where names mean what they mean there
+        named = pair(sampler, schedule)
+        sampler, schedule, asked = named.sampler, named.schedule, named.into(asked)
     # Newer hosts tell in the latent what an empty one has to be rescaled by.
     ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
     latent = {**latent, "samples": samples}
-    run = standard(model, Asked(seed, steps, sampler, schedule, **asked), latent)
+    wanted = Asked(seed, steps, sampler, schedule, **asked)
+    run = (a1111.setup if wanted.a1111 else standard)(model, wanted, latent)
     sigmas = run.sigmas
     report = {"sampler": sampler, "schedule": schedule, "steps": max(len(sigmas) - 1, 0)}
     if len(sigmas) < 2:  # nothing to do, as in the host: denoise 0, or a window past the end
@@ -37,7 +39,7 @@ def ksample(
 
     chosen = run.sampler()
     result = comfy.sample.sample_custom(
-        run.model, run.noise(), cfg, chosen, sigmas, positive, negative, samples,
+        run.model, run.noise(), cfg * run.guidance, chosen, sigmas, positive, negative, samples,
         noise_mask=latent.get("noise_mask"),
         callback=latent_preview.prepare_callback(run.model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=seed,

@@ -9,14 +9,15 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..registry import Options
 from .names import REGISTRIES, canonical
 from .watch import RunSettings
 
 # What travels from node to node: {"sampler" or "schedule": (its name, {option: value})}, and
-# "run": ("settings", {setting: value}).
+# "run": ("settings", {setting: value}); "a1111": the Settings of a run by A1111's rules.
 OptionsType = io.Custom("STRIDE_OPTIONS")
 _FIRST, _LAST = ("eta", "s_noise"), ("cfg_pp", "noise", "ensd")  # order on the node
-Choices = Mapping[str, tuple[str, dict[str, Any]]]
+Choices = Mapping[str, Any]
 
 
 def defaults(kind: str) -> dict[str, dict[str, Any]]:
@@ -47,9 +48,9 @@ def inputs(kind: str) -> list[io.Input]:
     return [_input(name, **found[name]) for name in names]
 
 
-def settings_inputs() -> list[io.Input]:
-    """One optional input for each of the run settings."""
-    return [_input(f.name, f.default, **f.metadata) for f in fields(RunSettings)]
+def settings_inputs(settings: type[Options] = RunSettings) -> list[io.Input]:
+    """One optional input for each of the settings, in their order."""
+    return [_input(f.name, f.default, **f.metadata) for f in fields(settings)]
 
 
 def _input(
@@ -98,6 +99,11 @@ def with_settings(settings: dict[str, Any], before: Choices | None) -> Choices:
     return {**(before or {}), "run": ("settings", settings)}
 
 
+def joined(key: str, settings: Options, before: Choices | None) -> Choices:
+    """Settings of a whole run under their own key, and the options that the node was given."""
+    return {**(before or {}), key: settings}
+
+
 def for_run(sampler: str, schedule: str, choices: Choices | None) -> dict[str, Any]:
     """The connected options as arguments of ``ksample``.
 
@@ -110,7 +116,8 @@ def for_run(sampler: str, schedule: str, choices: Choices | None) -> dict[str, A
                 f"the connected options belong to the {kind} '{meant}', this node runs '{name}'; "
                 f"choose the same {kind} in both"
             )
-    return {
+    own = {
         argument: (choices or {}).get(kind, ("", {}))[1]
         for kind, argument in (("sampler", "options"), ("schedule", "schedule_options"))
-    } | {"settings": settings_of(choices)}
+    }
+    return {**own, "settings": settings_of(choices), "a1111": (choices or {}).get("a1111")}

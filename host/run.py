@@ -58,6 +58,25 @@ class Stopped(NamedTuple):
     guidance: dict[Any, Any] = {}
 
 
+@dataclass(frozen=True)
+class Terms:
+    """How another program begins and ends a run, where it differs from the host.
+
+    The run starts from ``latent * (the picture) + noise * (the initial noise)``, whatever scaling
+    the host has, and its result is multiplied by ``result``. source: latent -> fresh noise.
+    """
+
+    latent: float
+    noise: float
+    result: float
+    process: Process
+    source: Callable[[torch.Tensor], Any]
+
+    def start(self, model: Any) -> torch.Tensor:
+        """The first latent from what the host hands to a sampler function."""
+        return self.noise * model.noise + self.latent * model.latent_image
+
+
 @dataclass
 class HostRun:
     """One run of one of our samplers, called by the host as a sampler function.
@@ -66,6 +85,7 @@ class HostRun:
     run, which a chained run will take. resume: a stopped run to go on with. keep: leave the
     stopped run in ``stopped`` (else nothing of a run outlives it). on_device: the host's stream
     is drawn where the latent is (its ``_gpu`` names), if the host's stream is asked for.
+    terms: another program's, in place of the host's start and of the noise option.
     settings, box: see ``watch``. calls, taken and notes are filled by the run: model calls, what
     an adaptive sampler's steps were, and what a person should know of it.
     """
@@ -79,6 +99,7 @@ class HostRun:
     on_device: bool = False
     settings: RunSettings = RunSettings()
     box: Box | None = None
+    terms: Terms | None = None
     calls: int = 0
     taken: list[Taken] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -96,9 +117,12 @@ class HostRun:
                 # Differential diffusion looks up how far the run is: the whole, not this part.
                 past = self.resume.carry.sigmas[:-1] if self.resume is not None else ()
                 model.sigmas = sigmas.new_tensor([*past, *sigmas.tolist(), *self.ahead])
+        process, result = process_of(model.inner_model.inner_model.model_sampling), 1.0
+        if self.terms:
+            process, result, x = self.terms.process, self.terms.result, self.terms.start(model)
         watched = _Watched(model)
         asked = (Guided if getattr(chosen, "cfg_pp", False) else Plain)(watched, extra)
-        levels, process = sigmas.tolist(), process_of(model.inner_model.inner_model.model_sampling)
+        levels = sigmas.tolist()
         watch = Watch(self.settings, self.box, levels, process, x)
         state, resume, self.notes = watch.state(x), self.resume and self.resume.carry, []
         if resume is not None and resume.x.dtype != state.dtype:
@@ -142,9 +166,11 @@ class HostRun:
             self.stopped = Stopped(
                 self.sampler.name, self.options, carry, masked, guidance=memory
             )
-        return end.float()
+        return end.float() * result
 
     def _noise(self, chosen: Any, x: torch.Tensor, sigmas: torch.Tensor, seed: int) -> Any:
+        if self.terms:
+            return self.terms.source(x)
         kind, brownian = getattr(chosen, "noise", "independent"), self.sampler.brownian
         images = self.images or range(x.shape[0])
         if kind == "host":

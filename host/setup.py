@@ -10,6 +10,7 @@ import comfy.sample
 import comfy.samplers
 import torch
 
+from ..interop.a1111_run import Settings
 from ..samplers.streams import GENERATORS, A1111Noise
 from .carry import resumable
 from .names import ours
@@ -23,7 +24,8 @@ class Asked:
 
     window: (first step, step to stop before) of KSampler Advanced. leftover: stop there with the
     noise that is left instead of going straight to sigma 0. options, schedule_options: the
-    sampler's and the schedule's own. settings, box: see ``watch``.
+    sampler's and the schedule's own. settings, box: see ``watch``. a1111: the settings of a run
+    by A1111's rules.
     """
 
     seed: int
@@ -38,6 +40,7 @@ class Asked:
     schedule_options: dict[str, Any] | None = None
     settings: RunSettings = RunSettings()
     box: Box | None = None
+    a1111: Settings | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Setup:
     """A run that can start: all that ``ksample`` needs of it.
 
     sigmas: its levels; fewer than two where there is nothing to do. noise, sampler: called once
-    if there is, for the initial noise and for the host's SAMPLER. notes: for whoever looks.
+    if there is, for the initial noise and for the host's SAMPLER. guidance: what cfg is multiplied
+    by. notes: for whoever looks.
     """
 
     model: Any
@@ -53,6 +57,7 @@ class Setup:
     noise: Callable[[], torch.Tensor]
     sampler: Callable[[], Any]
     notes: tuple[str | None, ...] = ()
+    guidance: float = 1.0
 
 
 def standard(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:

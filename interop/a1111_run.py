@@ -114,6 +114,20 @@ class Model:
         """A flow model (SD3) by its table [n] of sigmas."""
         return cls(replace(ModelSpec.from_table(table.astype(np.float32)), process=FLOW))
 
+    @classmethod
+    def like(cls, table: np.ndarray, start: float, end: float, family: str = "") -> Model | None:
+        """A1111's own rounding of a host's table [1000] of sigmas, or None for other betas.
+
+        start, end: first and last beta, even in its root or in itself; zero terminal SNR is seen.
+        """
+        for name in ("scaled_linear", "linear"):
+            betas = training.betas(name, start, end, 1000)
+            for rescaled in (False, True):
+                model = cls.discrete(betas, rescaled, family)
+                if np.allclose(model.spec.sigmas, table, rtol=1e-4, atol=0.0):
+                    return model
+        return None
+
     def at(self, times: np.ndarray) -> np.ndarray:
         """Sigmas at fractional timesteps, float64; log alpha_bar is linear in between."""
         logs = np.log(self.alpha_bar.astype(np.float64))
@@ -230,7 +244,8 @@ def _schedule(
     if steps == 0:
         return []
     spec = model.spec
-    if row.ours == "lcm":  # its denoiser knows every twentieth timestep
+    if row.ours == "lcm" and len(spec.sigmas) == 1000:
+        # Its denoiser knows every twentieth timestep.
         known = ModelSpec.from_table(spec.sigmas[19::20])
         spec = replace(known, process=spec.process, family=spec.family)
     asked = schedule_row(schedule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..host import ComfyExtension, io
+from .a1111 import StrideA1111Run
 from .demo_model import StrideDemoModel
 from .guidance import (
     StrideAPG,
@@ -31,6 +32,7 @@ class StrideExtension(ComfyExtension):
         return [
             StrideKSampler, StrideKSamplerAdvanced, StrideSampler, StrideSchedule,
             StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit,
+            StrideA1111Run,
             StrideRescaleCFG, StrideThreshold, StrideMimicCFG, StrideCFGInterval, StrideCFGCurve,
             StrideAPG, StrideCFGZero, StrideTemperature, StrideGuidanceEmbedding,
             StrideFromA1111, StrideToA1111, StrideSaveA1111,

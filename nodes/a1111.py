@@ -1,0 +1,36 @@
+"""One switch: the connected KSampler runs as A1111 webui 1.10.1 does."""
+
+from __future__ import annotations
+
+from .. import host
+from ..host import io
+
+
+class StrideA1111Run(io.ComfyNode):
+    """A1111's settings of a run."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StrideA1111Run",
+            display_name="A1111 Run (Stride)",
+            category="sampling/stride",
+            description=(
+                "Connected to the options input of a KSampler (Stride), the run is A1111's: its "
+                "noise, its levels, its step rules, its settings; for pictures made there."
+            ),
+            inputs=[
+                *host.options.settings_inputs(host.A1111Settings), host.options.passed_on(),
+            ],
+            outputs=[
+                host.options.OptionsType.Output(
+                    "options_out", display_name="options",
+                    tooltip="For the options input of a KSampler (Stride).",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, options=None, **chosen) -> io.NodeOutput:
+        settings = host.A1111Settings(**chosen)
+        return io.NodeOutput(host.options.joined("a1111", settings, options))
