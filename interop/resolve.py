@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import samplers, schedules
 from ..registry import Entry, key, unknown
-from . import a1111, diffusers, kdiffusion
+from . import a1111, kdiffusion
 
 PREFIX = "stride_"  # ours in the host's own lists
 
@@ -89,11 +89,15 @@ def _schedule(name: str) -> str | None:
 
 def is_class(name: str) -> bool:
     """Whether ``name`` is a class of diffusers, which means more than the sampler behind it."""
+    from . import diffusers  # a large table, loaded where a name is looked up
+
     return diffusers.known(name) is not None
 
 
 def _class(name: str) -> str | None:
     """The class of diffusers called ``name``; an error for one of which nobody here knows."""
+    from . import diffusers
+
     problem = None if name in samplers.REGISTRY else diffusers.without_equal(name)
     if problem:
         raise ValueError(problem)
@@ -152,6 +156,8 @@ def _exactly(sampler: str | None, schedule: str | None) -> Pair:
 
 def _of_diffusers(cls: str, asked: str | None, settings: Mapping[str, Any]) -> Pair:
     """A scheduler class with its settings; ``asked`` is a schedule that was named beside it."""
+    from . import diffusers
+
     (name, options), levels, notes = diffusers.pair(cls, settings)
     chosen, curve_options = levels or (None, {})
     if asked and schedule_named(asked) != chosen:
