@@ -111,7 +111,7 @@ ROWS = (
         "black-forest-labs/flux cli.py: Euler, 50 steps, guidance 3.5; template flux_dev: simple, "
         "20 steps, cfg 1"),
     Row("flux_schnell", "euler", "flux_schnell", (1, 4), (1, 1), "authors",
-        "black-forest-labs/flux cli.py: 4 steps, no shift, no guidance"),
+        "black-forest-labs/flux cli.py: 4 steps, no shift, no guidance", "", _TRAILING),
     Row("flux2", "euler", "flux2", (15, 60), (1, 1), "convention",
         "template image_flux2: euler, Flux2Scheduler, 20 steps, guidance 4; diffusers: 50 steps"),
     Row("chroma", "euler", "beta", (20, 50), (3, 5), "convention",

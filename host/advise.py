@@ -67,10 +67,10 @@ def settle(
         preset = advice.preset_of(names.canonical("schedule", schedule))
         kind = preset if advice.rows_for(facts, preset) else ""
     row, why = advice.choose(facts, steps, cfg, kind)
-    picked = row.sampler, _with_steps(row, steps)
+    picked = row.sampler, _with_steps(row, steps) if asked[1] else schedule
     chosen = [name for name, was in zip(picked, asked) if was]
     return Settled(
-        picked[0] if asked[0] else sampler, picked[1] if asked[1] else schedule,
+        picked[0] if asked[0] else sampler, picked[1],
         f"automatic is {' on '.join(chosen)} ({why})",
     )
 
@@ -78,7 +78,14 @@ def settle(
 def _with_steps(row: advice.Row, steps: int) -> str:
     """The row's schedule, or one that reaches like levels where a preset has none for the steps."""
     counts = schedules.get(row.schedule).counts
-    return row.also[0] if counts and steps not in counts and row.also else row.schedule
+    if not counts or steps in counts:
+        return row.schedule
+    if row.also:
+        return row.also[0]
+    raise ValueError(
+        f"automatic is {row.schedule} ({row.grade}: {row.source}), made for "
+        f"{' or '.join(map(str, counts))} steps, not {steps}; change the steps or the schedule"
+    )
 
 
 def _named(distilled: str) -> str:

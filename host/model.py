@@ -22,8 +22,9 @@ _FAMILIES = {
     "LTXV": "ltxv", "LTXAV": "ltxv", "GenmoMochi": "mochi",
     "CosmosT2V": "cosmos", "CosmosT2IPredict2": "cosmos2",
     "StableAudio": "stable_audio", "ACEStep": "ace_step",
-    "HunyuanImage21": "", "HunyuanVideo15_SR_Distilled": "", "HunyuanVideoSkyreelsI2V": "",
-    "ACEStep15": "", "Anima": "",
+    "SD_X4Upscaler": "", "LotusD": "", "StableAudio3": "", "Boogu": "",
+    "HunyuanImage21": "", "HunyuanImage21Refiner": "", "HunyuanVideo15_SR_Distilled": "",
+    "HunyuanVideoSkyreelsI2V": "",
 }
 _INPAINTING = 9  # channels: the latent, the mask and the masked picture
 

@@ -9,16 +9,22 @@ from client import Failed, Rejected
 pytestmark = pytest.mark.host
 
 
-def family(comfy, config, **network):
+def as_model(comfy, config, **network):
+    """What advice asks of a MODEL, with the host's own config."""
     import comfy.supported_models
-    from stride.host.model import facts_of
 
     made = getattr(comfy.supported_models, config)({"in_channels": 4, "hidden_size": 6144})
     made.unet_config = {**made.unet_config, **network}
     sampling = SimpleNamespace(sigma_max=torch.tensor(14.6), shift=1.0)
-    return facts_of(SimpleNamespace(
+    return SimpleNamespace(
         model=SimpleNamespace(model_config=made), get_model_object=lambda name: sampling
-    ))
+    )
+
+
+def family(comfy, config, **network):
+    from stride.host.model import facts_of
+
+    return facts_of(as_model(comfy, config, **network))
 
 
 @pytest.mark.parametrize("config, expected", [
@@ -30,7 +36,7 @@ def family(comfy, config, **network):
     ("ChromaRadiance", "chroma"), ("StableAudio", "stable_audio"), ("ACEStep", "ace_step"),
     ("CosmosT2V", "cosmos"), ("CosmosI2VPredict2", "cosmos2"), ("AuraFlow", "aura_flow"),
     ("PixArtSigma", "pixart"), ("GenmoMochi", "mochi"), ("Omnigen2", "omnigen2"),
-    ("Stable_Cascade_C", ""),
+    ("Stable_Cascade_C", ""), ("LotusD", ""), ("HunyuanImage21Refiner", ""),
 ])  # fmt: skip
 def test_family_of_the_hosts_models(comfy, config, expected):
     assert family(comfy, config).family == expected
@@ -40,6 +46,31 @@ def test_facts_that_are_no_class_of_the_host(comfy):
     assert family(comfy, "SD15", in_channels=9).family == "sd15_inpaint"
     assert family(comfy, "Flux", guidance_embed=True).guided
     assert not family(comfy, "Flux", guidance_embed=False).guided
+
+
+@pytest.mark.parametrize("config, steps, distilled, schedule", [
+    ("FluxSchnell", 4, "none", "flux_schnell"), ("FluxSchnell", 20, "none", "trailing"),
+    ("SDXL", 8, "lightning", "sdxl_lightning"), ("SDXL", 6, "lightning", "trailing"),
+    ("WAN21_T2V", 8, "lightning", "wan_lightning"), ("WAN21_T2V", 6, "lightning", None),
+])
+def test_a_preset_without_levels_for_the_steps(comfy, config, steps, distilled, schedule):
+    """Like levels where a plain schedule has them; else an error that says what was chosen."""
+    from stride.host.advise import settle
+
+    model = as_model(comfy, config)
+    if schedule:
+        assert settle(model, steps, 1.0, "automatic", "automatic", distilled).schedule == schedule
+    else:
+        with pytest.raises(ValueError, match="wan_lightning.*made for 4 or 8 steps, not 6"):
+            settle(model, steps, 1.0, "automatic", "automatic", distilled)
+
+
+def test_a_distilled_schedule_says_what_the_sampler_is(comfy):
+    from stride.host.advise import settle
+
+    settled = settle(as_model(comfy, "SDXL"), 4, 1.0, "automatic", "SDXL Lightning")
+    assert settled.sampler == "euler" and "SDXL lightning" in settled.reason
+    assert settle(as_model(comfy, "SDXL"), 20, 7.0, "automatic", "karras").sampler == "dpmpp_2m"
 
 
 def test_automatic_is_ours_alone(object_info):
