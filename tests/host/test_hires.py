@@ -81,6 +81,19 @@ def test_options_of_the_first_pass_go_with_its_sampler(host, scene):
     assert not torch.equal(ours, other)
 
 
+def test_use_same_of_automatic_is_what_it_chose(host, scene):
+    graph = scene()
+    settings = {**FIRST, "sampler": "automatic", "schedule": "automatic"}
+    first = graph.stride(**settings)
+    (ours, theirs), outputs = host.run_saving(
+        graph,
+        [node := hires(graph, first), by_hand(graph, enlarged(graph, first), **settings)],
+    )
+    assert torch.equal(ours, theirs)
+    (chosen,) = outputs[node.id]["stride"]
+    assert "automatic" not in (chosen["sampler"], chosen["schedule"])
+
+
 def test_the_record_comes_through_a_chain_and_the_hosts_nodes(host, scene):
     """Two halves, the second without noise and with another seed; then flipped and flipped back."""
     graph = scene()
