@@ -43,11 +43,11 @@ def demo(prompt, strength, cfg=4.0):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, nargs="*", default=(6, 10, 20, 40))
+    parser.add_argument("--steps", type=int, nargs="*", default=(10, 20))
     parser.add_argument("--level", type=float, default=3.0)
-    parser.add_argument("--strengths", type=float, nargs="*", default=(0.0, 0.1, 0.3, 1.0))
+    parser.add_argument("--strengths", type=float, nargs="*", default=(0.0, 0.3, 1.0))
     parser.add_argument("--samplers", nargs="*", default=NAMES)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=2)
     args = parser.parse_args()
     import torch
 

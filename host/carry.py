@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ..samplers import Carry
 from .names import canonical
 from .run import Stopped
 
@@ -31,6 +32,12 @@ def resumable(
     if not _equal(latent["samples"], stopped.latent):
         return None, "new start: the latent was changed between the two nodes"
     return stopped, None
+
+
+def anew(stopped: Stopped) -> Stopped:
+    """The same latent, bit for bit, and what a mask keeps, without the answers of the model."""
+    sigmas, x = stopped.carry.sigmas, stopped.carry.x
+    return stopped._replace(carry=Carry(sigmas[-1:], x, {}), guidance={})
 
 
 def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -12,10 +12,10 @@ import torch
 
 from ..interop.a1111_run import Settings
 from ..samplers.streams import GENERATORS, A1111Noise
-from .carry import resumable
+from .carry import anew, resumable
 from .names import ours
 from .sampling import note_on, sampler_object, sigmas_for
-from .watch import Box, RunSettings
+from .watch import ANEW, Box, RunSettings
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ def standard(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
         run["resume"], note = (None, None) if asked.add_noise else resumable(
             latent, asked.sampler, sigmas, asked.options or {}
         )
+        if run["resume"] is not None and asked.settings.history == ANEW:
+            run["resume"] = anew(run["resume"])
         notes.append(note)
     return Setup(
         model, sigmas, lambda: _initial_noise(latent, asked.seed, asked.add_noise, stream),

@@ -17,6 +17,7 @@ from ..samplers.sparing import Spared, Sparing
 
 Interrupted = comfy.model_management.InterruptProcessingException
 SPLIT, STOP, KEEP = "split the batch", "stop", "keep the picture so far"
+GO_ON, ANEW = "go on", "begin anew"
 log = logging.getLogger("stride")
 
 
@@ -38,6 +39,10 @@ class RunSettings(Options):
         "in which the latent is kept between model calls, whatever the model computes in",
     )
     report: bool = option(False, help="take down a report even where its output is not connected")
+    history: str = choice(
+        GO_ON, (GO_ON, ANEW),
+        "second node of a cut run: with the first one's model answers, or (another model) without",
+    )
 
 
 @dataclass

@@ -131,9 +131,14 @@ class StrideSigmasSplit(io.ComfyNode):
             outputs=[
                 io.Sigmas.Output("high", display_name="high", tooltip="The steps above."),
                 io.Sigmas.Output("low", display_name="low", tooltip="The steps below."),
+                io.Int.Output(
+                    "step", display_name="step",
+                    tooltip="Steps in the first part: where two KSampler Advanced (Stride) meet.",
+                ),
             ],
         )
 
     @classmethod
     def execute(cls, sigmas, sigma) -> io.NodeOutput:
-        return io.NodeOutput(*host.levels.split_at(sigmas, sigma))
+        high, low = host.levels.split_at(sigmas, sigma)
+        return io.NodeOutput(high, low, max(len(high) - 1, 0))

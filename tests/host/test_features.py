@@ -244,6 +244,33 @@ def test_our_nodes_do_what_the_hosts_do(host, featured, name, prediction):
     assert (latents[0] - without).abs().mean() > 1e-2  # the feature does something
 
 
+@pytest.mark.parametrize("name", [None, "everything"])
+def test_guiders_with_our_parts(host, featured, name):
+    """Perpendicular negative, two prompts' CFG and the plain guider, in SamplerCustomAdvanced."""
+    s = featured(name)
+    other, empty = text(s, OTHER), text(s, "")
+    guiders = [
+        s.add("PerpNegGuider", model=s.model, positive=s.positive, negative=other,
+              empty_conditioning=empty, cfg=4.0, neg_scale=0.7),
+        s.add("DualCFGGuider", model=s.model, cond1=s.positive, cond2=other, negative=s.negative,
+              cfg_conds=3.0, cfg_cond2_negative=2.0, style="regular"),
+        s.add("CFGGuider", model=s.model, positive=s.positive, negative=s.negative, cfg=4.0),
+    ]
+    noise = s.add("RandomNoise", noise_seed=5)[0]
+    sigmas = s.add("StrideSchedule", model=s.model, schedule="karras", steps=4, denoise=1.0)[0]
+    kinds = s.add("StrideSampler", sampler="euler")[0], s.add(
+        "KSamplerSelect", sampler_name="euler")[0]
+    nodes = [
+        s.add("SamplerCustomAdvanced", noise=noise, guider=guider[0], sampler=sampler,
+              sigmas=sigmas, latent_image=s.empty)
+        for guider in guiders for sampler in kinds
+    ]
+    latents = host.latents(s, *nodes, s.stride())
+    for ours, same in zip(latents[:6:2], latents[1:6:2]):
+        torch.testing.assert_close(ours, same, **CLOSE)
+    torch.testing.assert_close(latents[4], latents[6], **CLOSE)  # the plain guider is a KSampler
+
+
 def test_the_demo_lora_draws_dark_outlines(host, featured):
     """By the host's loader, and by our demo node's input, which is the same thing."""
     s = featured("lora", "v", size=512)  # the size at which it was trained
