@@ -1,10 +1,15 @@
 """The guidance nodes in real prompts: neutral values, other packs' patches, cut runs, CFG++."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
-from client import Failed, Rejected
+from client import Failed, Rejected, to_prompt
 
 pytestmark = pytest.mark.host
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "example_workflows"
 
 # Each node with inputs that change the picture, and with its neutral ones.
 NODES = {
@@ -166,3 +171,23 @@ def test_what_cannot_be_is_said_before_or_at_the_node(host, scene):
     with pytest.raises(Rejected, match="numbers from 0 to 10"):
         host.run(graph)
     assert save.id in graph
+
+
+def test_the_example_draws_six_panels_that_differ(host, object_info):
+    """No patch at cfg 10 in the first one; each of the others has less saturated colours."""
+    workflow = json.loads((EXAMPLES / "guidance.json").read_text(encoding="utf-8"))
+    prompt = to_prompt(workflow, object_info)
+    for node in prompt.values():  # a quarter of the picture's area, for the test
+        if node["class_type"] == "EmptyLatentImage":
+            node["inputs"].update(width=256, height=256)
+    outputs = host.run(prompt)
+    (saved,) = [found["images"][0] for found in outputs.values() if "images" in found]
+    picture = host.image(saved["filename"], saved["subfolder"]).astype(float)
+    assert picture.shape == (2 * 256 + 8, 3 * 256 + 2 * 8, 3)
+    panels = [picture[y:y + 256, x:x + 256] for y in (0, 264) for x in (0, 264, 528)]
+    for panel in panels:  # blue around
+        assert panel[:24].mean((0, 1)).argmax() == 2
+    spreads = [panel.std((0, 1)).mean() for panel in panels]
+    assert all(spread < spreads[0] for spread in spreads[1:]), spreads
+    for k, panel in enumerate(panels):
+        assert all(abs(panel - other).mean() > 1 for other in panels[:k])
