@@ -42,7 +42,7 @@ class APG(Options):
         0.0, 0.0, 1000.0, "longest difference of the two answers to an image; 0 is no limit"
     )
     momentum: float = option(
-        0.0, -1.0, 0.99, "weight of the differences of earlier calls; the paper takes about -0.5"
+        0.0, -1.0, 0.99, "weight of the call before; below 0 damps what stays from step to step"
     )
 
     @property

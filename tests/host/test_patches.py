@@ -357,3 +357,28 @@ def test_a_model_without_guidance_embedding_is_refused(demo):
             embedded(model, "set", 3.5)
     with pytest.raises(ValueError, match="mode must be one of"):
         embedded(flux_model(True), "off", 3.5)
+
+
+def test_the_hosts_cfg_zero_lacks_the_term_in_x(demo):
+    """v = s u + w (c - s u) in D is ours; the host's node leaves (w - 1) (s - 1) x out of it."""
+    from comfy_extras.nodes_cfg import CFGZeroStar, optimized_scale
+    from stride.guidance.cfg_zero import fitted_change
+
+    (theirs,) = CFGZeroStar.execute(demo["flow"][0]).args[0].model_options[
+        "sampler_post_cfg_function"]
+    sizes = []
+
+    def compare(args):
+        x, c, u, w = (args[k] for k in ("input", "cond_denoised", "uncond_denoised", "cond_scale"))
+        plain, sigma = args["denoised"], args["sigma"].reshape(-1, 1, 1, 1)
+        s, (v_c, v_u) = optimized_scale(x - c, x - u), ((x - d) / sigma for d in (c, u))
+        paper = x - sigma * (s * v_u + w * (v_c - s * v_u))
+        ours = plain + fitted_change(c, u, x, w)
+        torch.testing.assert_close(ours, paper, rtol=1e-3, atol=1e-4)
+        missing = (w - 1) * (s - 1) * x
+        torch.testing.assert_close(theirs(args) + missing, paper, rtol=1e-3, atol=1e-4)
+        sizes.append(float(missing.abs().max()))
+        return plain
+
+    run(demo["flow"], with_hook(demo["flow"][0], compare))
+    assert len(sizes) == 4 and max(sizes) > 1e-2
