@@ -413,3 +413,27 @@ def test_a_hires_pass_behind_it_is_a1111s_too(host, scene):
     )
     found, want = host.latents(graph, second, by_hand)
     assert torch.equal(found, want)
+
+
+TEXT = (
+    "a red circle on a blue background\nSteps: 6, Sampler: {}, Schedule type: Automatic, "
+    "CFG scale: 4, Seed: 5, Size: 256x256, Version: v1.10.1, RNG: CPU, ENSD: 31337, Eta: 0.7"
+)
+
+
+@pytest.mark.parametrize("label, ours", [("Euler a", "euler_ancestral"), ("DDIM", "ddim"),
+                                         ("DPM fast", "dpm_fast"), ("UniPC", "uni_pc")])
+def test_a_text_of_a1111_read_exactly_is_run_by_its_rules(host, scene, label, ours):
+    """What From A1111 (Stride) puts out, connected to a KSampler, is this mode."""
+    graph = scene()
+    read = graph.add("StrideFromA1111", text=TEXT.format(label), image="(none)", exact=True)
+    sampler, schedule, steps, cfg, seed, options = (read[k] for k in (2, 3, 4, 5, 6, 16))
+    pasted = graph.stride(
+        sampler=sampler, schedule=schedule, steps=steps, cfg=cfg, seed=seed, options=options
+    )
+    by_hand = graph.stride(
+        sampler=ours, schedule="automatic", steps=6, cfg=4.0,
+        **switched(graph, ensd=31337, eta=0.7),
+    )
+    found, want = host.latents(graph, pasted, by_hand)
+    assert torch.equal(found, want)
