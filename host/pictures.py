@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import folder_paths
 import numpy as np
 import torch
 from comfy.cli_args import args
 
-from ..interop.pictures import Stored, stored
+if TYPE_CHECKING:
+    from ..interop.pictures import Stored
 
 _EXIF, _LARGEST = 0x8769, 1 << 30  # sub-directory with the comment; bytes of a file
 _FOLDERS = ("input", "output", "temp")
@@ -73,6 +74,8 @@ def stored_in(name: str) -> Stored:
     Raises ValueError where the file is no picture.
     """
     from PIL import Image, UnidentifiedImageError
+
+    from ..interop.pictures import stored
 
     path = path_of(name)
     if os.path.getsize(path) > _LARGEST:

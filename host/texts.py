@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import comfy.samplers
 from comfy_api.latest import io
 
-from ..interop import graphs, infotext, telling
-from ..interop.generation import Generation, Pass, read
-from ..interop.report import report
 from . import pictures
 from .advise import AUTOMATIC
 from .names import PREFIX, canonical
 from .options import for_run
+
+if TYPE_CHECKING:  # read where a text is, so that the pack stays quick to import
+    from ..interop.generation import Generation, Pass
 
 SAME = "use same"  # sampler or schedule of the second pass: the first's
 _LISTS = {
@@ -71,6 +71,8 @@ def from_text(text: str, image: str = pictures.NONE, exact: bool = False) -> Rea
     Raises ValueError for both or none of them, and for a picture that holds neither A1111's text
     nor a graph of ComfyUI's with a sampler.
     """
+    from ..interop.report import report
+
     chosen = image not in ("", pictures.NONE)
     if bool(text.strip()) == chosen:
         raise ValueError(
@@ -91,6 +93,9 @@ def from_text(text: str, image: str = pictures.NONE, exact: bool = False) -> Rea
 
 
 def _generation(text: str, image: str, exact: bool) -> tuple[Generation, str]:
+    from ..interop import graphs
+    from ..interop.generation import read
+
     if not image:
         return read(text, exact), "the text"
     stored = pictures.stored_in(image)
@@ -124,6 +129,9 @@ def to_text(
     denoise, clip_skip and those of the second pass, as the node has them. options: as the nodes
     hand them on; what is for another sampler or schedule than the run's raises ValueError.
     """
+    from ..interop import telling
+    from ..interop.generation import Generation, Pass
+
     if AUTOMATIC in (sampler, schedule):
         raise ValueError(f"choose what the run had: '{AUTOMATIC}' is another name on every model")
     given = for_run(sampler, schedule, options)
@@ -148,4 +156,6 @@ def to_text(
 
 def texts_for(text: str, count: int, counted: bool) -> list[str]:
     """The text of each picture of a batch; counted: seed + index, as A1111 numbers its images."""
+    from ..interop import infotext
+
     return [infotext.with_seed(text, index) if counted else text for index in range(count)]
