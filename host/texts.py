@@ -33,13 +33,14 @@ class _AnyList(str):
     __eq__, __hash__ = str.__eq__, str.__hash__
 
 
-class NamesOutput(io.Combo.Output):
-    """An output that any dropdown takes: of V3 nodes, whose type is COMBO, and of the older ones.
+class Names:
+    """A kind of output that any dropdown takes: one of type COMBO, and the older ones.
 
     The host's own output of type COMBO does not link to its KSampler.
     """
 
-    io_type = _AnyList("COMBO")
+    class Output(io.Combo.Output):
+        io_type = _AnyList("COMBO")
 
 
 class Read(NamedTuple):

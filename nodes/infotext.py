@@ -18,7 +18,7 @@ class StrideFromA1111(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        names, options = host.texts.NamesOutput, host.options.OptionsType
+        names, options = host.texts.Names, host.options.OptionsType
         return io.Schema(
             node_id="StrideFromA1111",
             display_name="From A1111 (Stride)",
@@ -51,41 +51,27 @@ class StrideFromA1111(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output("positive", tooltip="The prompt, without <lora:...> tags."),
-                io.String.Output("negative", tooltip="The negative prompt."),
-                names("sampler", display_name="sampler", tooltip="For any KSampler."),
-                names("schedule", display_name="schedule", tooltip="For any KSampler."),
-                io.Int.Output("steps", tooltip="Steps of the first pass."),
-                io.Float.Output("cfg", tooltip="CFG scale."),
-                io.Int.Output("seed", tooltip="The seed."),
-                io.Int.Output("width", tooltip="Width of the first pass in pixels."),
-                io.Int.Output("height", tooltip="Height of the first pass in pixels."),
-                io.Float.Output(
-                    "denoise", tooltip="1, or the denoising strength of an image to image run."
-                ),
-                io.Int.Output(
-                    "clip_skip", tooltip="For CLIP Set Last Layer, which SDXL does without at -1."
-                ),
-                names(
-                    "hires_sampler", display_name="hires_sampler",
-                    tooltip="Sampler of the second pass; the first's if it has none of its own.",
-                ),
-                names(
-                    "hires_schedule", display_name="hires_schedule",
-                    tooltip="Schedule of the second pass.",
-                ),
-                io.Int.Output("hires_steps", tooltip="Steps of the second pass."),
-                io.Float.Output(
-                    "hires_scale", tooltip="Size of the second pass over the first's; 1: none."
-                ),
-                io.Float.Output(
-                    "hires_denoise", tooltip="Denoising strength of the second pass; 0: none."
-                ),
-                options.Output(
-                    "options", display_name="options",
-                    tooltip="Eta, noise source, sigma range and the like, for a KSampler (Stride).",
-                ),
-                io.String.Output("report", tooltip="What was read, and what was not carried over."),
+                kind.Output(name, display_name=name, tooltip=tip) for kind, name, tip in (
+                    (io.String, "positive", "The prompt, without <lora:...> tags."),
+                    (io.String, "negative", "The negative prompt."),
+                    (names, "sampler", "For any KSampler."),
+                    (names, "schedule", "For any KSampler."),
+                    (io.Int, "steps", "Steps of the first pass."),
+                    (io.Float, "cfg", "CFG scale."),
+                    (io.Int, "seed", "The seed."),
+                    (io.Int, "width", "Width of the first pass in pixels."),
+                    (io.Int, "height", "Height of the first pass in pixels."),
+                    (io.Float, "denoise", "1, or the strength of an image to image run."),
+                    (io.Int, "clip_skip", "For CLIP Set Last Layer; SDXL does without at -1."),
+                    (names, "hires_sampler", "Sampler of the second pass, or of the first."),
+                    (names, "hires_schedule", "Schedule of the second pass, or of the first."),
+                    (io.Int, "hires_steps", "Steps of the second pass."),
+                    (io.Float, "hires_scale", "Second pass's size over the first's; 1: none."),
+                    (io.Float, "hires_denoise", "Second pass's denoising strength; 0: none."),
+                    (options, "options", "Eta, noise source, sigma range and so on: for a KSampler "
+                     "(Stride)."),
+                    (io.String, "report", "What was read, and what was not carried over."),
+                )
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -158,8 +144,10 @@ class StrideToA1111(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output("text", tooltip="A1111's text."),
-                io.String.Output("report", tooltip="What A1111 will read otherwise."),
+                io.String.Output("text", display_name="text", tooltip="A1111's text."),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What A1111 will read otherwise."
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
