@@ -27,7 +27,7 @@ def _input(name, spec, ours):
     kind, facts = spec[0], spec[1] if len(spec) > 1 else {}
     found = {"name": name, "type": "COMBO" if isinstance(kind, list) else kind}
     options = kind if isinstance(kind, list) else facts.get("options")
-    if options is not None:
+    if options is not None and not facts.get("image_upload"):  # those are files
         # The host's names and other packs' come and go.
         kept = name.removeprefix("hires_") in ours
         found["options"] = [o for o in options if o in ours] if kept else list(options)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from client import Failed, Rejected
+from client import Failed, Rejected, to_prompt
 from PIL import Image, PngImagePlugin
 from stride.interop import infotext
 
@@ -265,3 +265,28 @@ def test_a_batch_counts_its_seeds(host, scene):
             with Image.open(host.server.output / file["subfolder"] / file["filename"]) as saved:
                 seeds.append(infotext.read(saved.info["parameters"])["Seed"])
     assert seeds == ["11", "11", "11", "12"]
+
+
+def test_exact_runs_by_a1111s_rules(host, scene):
+    """The options carry what A1111 Run (Stride) has, with the text's values."""
+    graph = scene(text=PROMPT, negative="green")
+    rules = graph.add("StrideA1111Run", eta=0.67, noise="cpu")
+    typed = graph.stride(
+        steps=5, cfg=4.0, seed=11, sampler="euler_ancestral", schedule="karras", options=rules[0]
+    )
+    text = wired(graph, reading(graph, TEXT, exact=True)[1])
+    plain = wired(graph, reading(graph, TEXT)[1])
+    first, second, third = host.latents(graph, typed, text, plain)
+    assert torch.equal(first, second) and not torch.equal(first, third)
+
+
+def test_the_example_draws_its_prompt(host, object_info):
+    """A red circle above two blue squares on green: shares of the colours, red above blue."""
+    file = Path(__file__).parents[2] / "example_workflows" / "from_a1111.json"
+    outputs = host.run(to_prompt(json.loads(file.read_text(encoding="utf-8")), object_info))
+    (saved,) = [found["images"][0] for found in outputs.values() if "images" in found]
+    picture = host.image(saved["filename"], saved["subfolder"]).astype(int)
+    strongest = picture.argmax(-1)
+    rows = [(strongest == channel).nonzero()[0].mean() for channel in range(3)]
+    shares = [(strongest == channel).mean() for channel in range(3)]
+    assert rows[0] + 100 < rows[2] and min(shares) > 0.03 and shares[1] > 0.5
