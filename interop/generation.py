@@ -10,7 +10,7 @@ from typing import Any
 from .. import samplers, schedules
 from ..registry import Options
 from . import a1111, infotext
-from .a1111_run import Settings
+from .a1111_settings import Settings
 from .remarks import leftovers, prompt_remarks, without_tags
 from .resolve import Pair, resolve, split
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .a1111_run import DEFAULT
+from .a1111_settings import DEFAULT
 from .generation import Generation, Pass
 
 _MOST = 40  # lines of what could not be carried over

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import samplers, schedules
 from . import a1111, infotext
-from .a1111_run import Settings
+from .a1111_settings import Settings
 from .generation import (
     KEYS_OF_RUN_MODE,
     KEYS_OF_SCHEDULES,

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = json.loads((ROOT / "example_workflows" / "from_a1111.json").read_text(encoding="utf-8"))
 TEXT = """a red circle on a blue background
 Negative prompt: green
-Steps: 8, Sampler: Heun, Schedule type: Exponential, CFG scale: 3, Seed: 21, Size: 256x320, \
+Steps: 8, Sampler: Heun, Schedule type: Exponential, CFG scale: 3, Seed: 21, Size: 512x448, \
 Strange: thing, RNG: CPU, Version: v1.10.1"""
 FIND = "(type) => app.graph.nodes.find((node) => node.type === type).id"
 WIDGET = """([type, name]) => app.graph.nodes.find((node) => node.type === type)
@@ -66,13 +66,13 @@ def test_a_pasted_text_runs(page, host):
     source, sampler, save = (str(page.evaluate(FIND, kind)) for kind in kinds)
     outputs = run(page, host)
     report = outputs[source]["text"][0]
-    assert "heun on exponential, 8 steps, cfg 3, seed 21, 256 x 320" in report
+    assert "heun on exponential, 8 steps, cfg 3, seed 21, 512 x 448" in report
     assert "Strange: thing" in report
     (told,) = outputs[sampler]["stride"]
     assert (told["sampler"], told["schedule"], told["steps"]) == ("heun", "exponential", 8)
     (file,) = outputs[save]["images"]
     picture = host.image(file["filename"], file["subfolder"])
-    assert picture.shape == (320, 256, 3)
+    assert picture.shape == (448, 512, 3)
     assert (picture[:20].argmax(-1) == 2).mean() > 0.9  # blue
     page.wait_for_timeout(1000)
 
@@ -83,4 +83,4 @@ def test_the_hosts_ksampler_takes_the_same_wires(page, host):
     page.evaluate(STOCK)
     save = str(page.evaluate(FIND, "SaveImage"))
     (file,) = run(page, host)[save]["images"]
-    assert host.image(file["filename"], file["subfolder"]).shape == (320, 256, 3)
+    assert host.image(file["filename"], file["subfolder"]).shape == (448, 512, 3)
