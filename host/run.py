@@ -130,8 +130,9 @@ class HostRun:
             resume = None
         guidance = patched_run(extra)
         if guidance is not None:
-            past = resume.sigmas[:-1] if resume else ()
-            guidance.sigmas = (*past, *levels, *self.ahead)
+            if resume or self.ahead:  # else it has the run's levels, of which these may be a part
+                past = resume.sigmas[:-1] if resume else ()
+                guidance.sigmas = (*past, *levels, *self.ahead)
             guidance.memory = dict(self.resume.guidance) if resume else {}
         plans: list[Plan] = []
         with comfy.k_diffusion.sampling.tqdm(total=len(levels) - 1, disable=disable) as bar:

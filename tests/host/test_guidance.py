@@ -187,3 +187,14 @@ def test_the_example_draws_six_panels_that_differ(host, object_info):
     assert all(share < cut_off[0] for share in cut_off[1:]), cut_off
     for k, panel in enumerate(panels):
         assert all(abs(panel - other).mean() > 1 for other in panels[:k])
+
+
+def test_momentum_of_a_batch_asked_in_parts_is_that_of_the_batch(host, scene):
+    """Two images at a time and all three together: each keeps its own momentum."""
+    graph = scene(batch=3)
+    model = patched(graph, "StrideAPG", "StrideCFGCurve")
+    few = graph.add("StrideRunSettings", images_at_a_time=2)[0]
+    whole, parts = host.latents(
+        graph, graph.stride(model=model), graph.stride(model=model, options=few)
+    )
+    torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-3)

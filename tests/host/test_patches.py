@@ -382,3 +382,19 @@ def test_the_hosts_cfg_zero_lacks_the_term_in_x(demo):
 
     run(demo["flow"], with_hook(demo["flow"][0], compare))
     assert len(sizes) == 4 and max(sizes) > 1e-2
+
+
+def test_a_curve_goes_over_a_run_in_pieces(comfy, demo):
+    """The host's Euler above sigma 1 and ours below: the cfgs of one run."""
+    from stride import guidance as g
+    from stride.host.sampling import sampler_object
+    from stride.host.wrappers import alternating
+
+    parts, seen = demo["eps"], []
+    model = with_hook(with_patches(parts[0], g.Curve("linear", 1.0, 0.0)),
+                      lambda a: seen.append(a["cond_scale"]) or a["denoised"])
+    pieces = alternating(comfy.samplers.sampler_object("euler"), sampler_object("euler"), 1.0)
+    for sampler in ("euler", pieces):
+        seen.clear()
+        run(parts, model, sampler, cfg=5.0, steps=6)
+        assert seen == pytest.approx([1 + 4 * (1 - k / 5) for k in range(6)])
