@@ -247,7 +247,9 @@ def _pair(key: str, value: Any) -> str:
     """"key: value", quoted as A1111 does, and wherever it would not read the bare value back."""
     shown = str(quote(value))
     lines = f"{key}: {shown}".strip(), f"{key}: {shown}, Next: 1"
-    back = shown and unquote(shown) == str(value) and all(
+    # A bare quote at the start would open a string that ends in a later value.
+    opens = shown == str(value) and shown.startswith('"')
+    back = shown and not opens and unquote(shown) == str(value) and all(
         next(parameters(line), None) == (key, shown) for line in lines
     )
     return lines[0] if back else f"{key}: {json.dumps(str(value), ensure_ascii=False)}"

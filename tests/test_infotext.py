@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from stride.interop import infotext
 from stride.interop.emphasis import uses_emphasis
@@ -62,6 +62,8 @@ def as_a1111_would(text):
 VALUES = st.dictionaries(KEY, AWKWARD | LINE, min_size=3, max_size=8)
 
 
+@example("", "", {"Kx": '"', "Ky": ",", "Kz": ""})  # a quote that a later value would close
+@settings(max_examples=300)
 @given(LINE, LINE, VALUES)
 def test_what_was_written_is_read(prompt, negative, values):
     prompt, negative = prompt.strip(), negative.strip()
