@@ -57,4 +57,6 @@ def ksample(
         report["accepted"] = sum(image.accepted for image in taken)
         report["rejected"] = sum(image.rejected for image in taken)
     report["seconds"] = round(time.perf_counter() - started, 3)
+    if (box := asked.get("box")) is not None:
+        box.tell(seed=seed, cfg=cfg, sampler=sampler, schedule=schedule, note=report.get("note"))
     return out, report

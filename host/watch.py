@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import comfy.model_management
@@ -54,6 +54,11 @@ class Box:
 
     wanted: bool = True
     report: Report | None = field(default=None, repr=False)
+
+    def tell(self, **facts: Any) -> None:
+        """Add what is known of the run to its report, if there is one."""
+        if self.report is not None:
+            self.report = replace(self.report, facts={**self.report.facts, **facts})
 
 
 class Watch:

@@ -18,6 +18,7 @@ import torch
 from .. import samplers
 from ..samplers import Draw, KeyedNoise, Part, alternate, inject
 from .run import HostRun
+from .watch import RunSettings
 from .words import show_on_node
 
 OnStep = Callable[[dict[str, Any]], None] | None
@@ -28,7 +29,7 @@ def alternating(first: Any, second: Any, sigma: float) -> Any:
     parts = part_of(first), part_of(second)
     if None not in parts:
         mixed = alternate(parts, [sigma])
-        return _made(HostRun(mixed, {}), first)
+        return _made(HostRun(mixed, {}, settings=_settings(first)), first)
 
     def pieces(levels: list[float]) -> Iterator[Piece]:
         change = next((k for k, level in enumerate(levels) if level <= sigma), len(levels) - 1)
@@ -46,7 +47,8 @@ def injecting(sampler: Any, strength: float, low: float, high: float) -> Any:
     if strength == 0:
         return sampler
     if (part := part_of(sampler)) is not None:
-        return _made(HostRun(inject(part, strength, low, high), {}), sampler)
+        noisy = inject(part, strength, low, high)
+        return _made(HostRun(noisy, {}, settings=_settings(sampler)), sampler)
     inject(Part(samplers.get("euler")), strength, low, high)  # the same checks
 
     def pieces(levels: list[float]) -> Iterator[Piece]:
@@ -100,6 +102,11 @@ def function_of(sampler: Any) -> Callable[..., torch.Tensor]:
             "(model, x, sigmas) and cannot be wrapped"
         )
     return function
+
+
+def _settings(sampler: Any) -> RunSettings:
+    """What Run Settings (Stride) set for a SAMPLER of ours."""
+    return getattr(function_of(sampler), "settings", RunSettings())
 
 
 def _made(function: Callable[..., torch.Tensor], like: Any) -> Any:

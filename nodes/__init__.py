@@ -21,7 +21,7 @@ from .infotext import StrideFromA1111, StrideSaveA1111, StrideToA1111
 from .ksampler import StrideKSampler, StrideKSamplerAdvanced
 from .levels import StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit
 from .parts import StrideSampler, StrideSchedule
-from .safety import StrideRunSettings
+from .safety import StrideReport, StrideRunSettings, StrideWatch
 from .wrappers import StrideAlternate, StrideAverage, StrideInjectNoise, StrideSkipSteps
 
 
@@ -37,7 +37,7 @@ class StrideExtension(ComfyExtension):
             StrideAPG, StrideCFGZero, StrideTemperature, StrideGuidanceEmbedding,
             StrideFromA1111, StrideToA1111, StrideSaveA1111,
             StrideAlternate, StrideAverage, StrideInjectNoise, StrideSkipSteps,
-            StrideHires, StrideRunSettings, StrideDemoModel,
+            StrideHires, StrideRunSettings, StrideReport, StrideWatch, StrideDemoModel,
         ]
 
 

@@ -79,17 +79,26 @@ def _run(
 ) -> io.NodeOutput:
     """names: sampler and schedule. inputs: positive, negative, latent. how: see ``ksample``."""
     advised = host.advise.advise(model, steps, cfg, *names, options, distilled)
+    box = host.report.box_for(cls.hidden, 1, advised.run["settings"])
     latent, report = host.ksample(
-        model, seed, steps, cfg, advised.sampler, advised.schedule, *inputs, **how, **advised.run
+        model, seed, steps, cfg, advised.sampler, advised.schedule, *inputs, **how, box=box,
+        **advised.run,
     )
-    return shown(cls, latent, host.advise.add_notes(report, advised.notes))
+    return shown(cls, latent, host.advise.add_notes(report, advised.notes), box)
 
 
-def shown(cls: type[io.ComfyNode], latent: dict, report: dict) -> io.NodeOutput:
-    """The latent, with the report as a line on the node."""
+def report_output() -> io.Output:
+    return host.report.ReportType.Output(
+        "report", display_name="report",
+        tooltip="What the run did step by step, for a Report (Stride) node; costs nothing unused.",
+    )
+
+
+def shown(cls: type[io.ComfyNode], latent: dict, report: dict, *more) -> io.NodeOutput:
+    """The latent and more outputs, with the report as a line on the node."""
     line = host.describe(report)
     host.show_on_node(cls.hidden.unique_id, line)
-    return io.NodeOutput(latent, ui={"stride": [report], "text": [line]})
+    return io.NodeOutput(latent, *more, ui={"stride": [report], "text": [line]})
 
 
 class StrideKSampler(io.ComfyNode):
@@ -111,8 +120,8 @@ class StrideKSampler(io.ComfyNode):
                 steps_input(), _cfg_input(), sampler_input(), schedule_input(),
                 *_prompt_inputs(), denoise_input(), options_input(), distilled_input(),
             ],
-            outputs=[io.Latent.Output(tooltip="The denoised latent.")],
-            hidden=[io.Hidden.unique_id],
+            outputs=[io.Latent.Output(tooltip="The denoised latent."), report_output()],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod
@@ -170,8 +179,11 @@ class StrideKSamplerAdvanced(io.ComfyNode):
                 ),
                 options_input(), distilled_input(),
             ],
-            outputs=[io.Latent.Output(tooltip="The latent, with the run's history if it stopped.")],
-            hidden=[io.Hidden.unique_id],
+            outputs=[
+                io.Latent.Output(tooltip="The latent, with the run's history if it stopped."),
+                report_output(),
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt],
         )
 
     @classmethod

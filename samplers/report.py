@@ -64,9 +64,13 @@ class Report:
     memory_kind: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def plain(self) -> dict[str, Any]:
+        """The report as JSON takes it; what is not finite is None."""
+        return _plain(asdict(self))
+
     def json(self) -> str:
-        """The report as JSON; what is not finite is null."""
-        return json.dumps(_plain(asdict(self)), indent=1)
+        """The report as JSON."""
+        return json.dumps(self.plain(), indent=1)
 
     def table(self) -> str:
         """The report as text, one line a step under a few that sum it up."""
@@ -158,15 +162,21 @@ class Recorder:
         return answer
 
     def step(self, info: dict[str, Any]) -> None:
-        """A step is about to be taken: i, x and denoised as the host's callbacks have them."""
+        """A step is about to be taken: i, x and denoised as the host's callbacks have them.
+
+        It is taken to be called after the first answer in a step; of a sampler that calls back at
+        another place the calls and seconds of a step are those from one callback to the next.
+        """
         i, x, d = info["i"], info["x"], info["denoised"]
         image = self._steps[-1][1] if self._steps else 0
         again = bool(self._steps) and i <= self._steps[-1][0]  # the next image begins
-        before = len(self._calls) - 1
-        self._times.append(self._calls[-1][0] if self._calls else self._begun)
         if self._steps:
             self._measure(None if again else x)
-        self._steps.append((i, image + again, max(before, 0)))
+            before, begun = len(self._calls) - 1, self._calls[-1][0]  # it has had one answer
+        else:
+            before, begun = 0, self._begun
+        self._times.append(begun)
+        self._steps.append((i, image + again, before))
         level = info.get("sigma", self._listed(i))  # a tensor, where a method chose its own
         level = level if torch.is_tensor(level) else x.new_full((), level)
         self._numbers.append(torch.stack([level.float().reshape(()), *_spread(x), *_spread(d)]))
