@@ -189,7 +189,7 @@ class Recorder:
     def _measure(self, x: torch.Tensor | None) -> None:
         """How far the last step went, to x; unknown where x is None."""
         moved = self._before.new_full((), math.nan) if x is None else (
-            (x - self._before).float().square().mean().sqrt()
+            _root_mean_square((x - self._before).float())
         )
         self._moved.append(moved.float())
 
@@ -229,9 +229,15 @@ class Recorder:
 
 
 def _spread(tensor: torch.Tensor) -> list[torch.Tensor]:
-    """The four numbers of ``Spread``, on the tensor's device."""
-    deviation, mean = torch.std_mean(tensor.float(), correction=0)
-    return [mean, deviation, *(part.float() for part in torch.aminmax(tensor.float()))]
+    """The four numbers of ``Spread``, on the tensor's device; in passes that are fast on a CPU."""
+    tensor = tensor.float()
+    mean = tensor.mean()
+    return [mean, _root_mean_square(tensor - mean), *torch.aminmax(tensor)]
+
+
+def _root_mean_square(tensor: torch.Tensor) -> torch.Tensor:
+    flat = tensor.flatten()
+    return torch.dot(flat, flat).div(flat.numel()).sqrt()
 
 
 class Timed:
