@@ -116,3 +116,22 @@ def test_an_interrupted_run_may_keep_its_picture(host, scene, sound, sampler, at
     clean = graph.add("LatentMultiply", samples=custom[1], multiplier=1.0)
     assert torch.equal(found, host.latents(graph, clean)[0])
     assert torch.equal(draw(host, scene, sampler)[0], sound[sampler])
+
+
+def test_what_a_guidance_patch_remembers_is_split_with_the_batch(host, scene):
+    """APG's momentum is each image's own: together, apart, or apart from call 3 on."""
+
+    def drawn(fault="none", momentum=-0.75, **settings):
+        graph = scene(size=64, batch=3)
+        broken = graph.add("FaultyModel", model=graph.model, fault=fault, at=3, fits=2,
+                           tag=next(_tags))
+        apg = graph.add("StrideAPG", model=broken[0], eta=0.0, norm_threshold=0.0,
+                        momentum=momentum)
+        options = graph.add("StrideRunSettings", **settings)
+        node = graph.stride(model=apg[0], steps=6, options=options[0], sampler="dpmpp_2m")
+        return host.latents(graph, node)[0]
+
+    whole = drawn()
+    for apart in (drawn(images_at_a_time=1), drawn(images_at_a_time=2), drawn("oom above")):
+        torch.testing.assert_close(apart, whole, rtol=1e-3, atol=1e-3)
+    assert (drawn(momentum=0.0) - whole).abs().max() > 0.05
