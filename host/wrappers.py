@@ -21,6 +21,11 @@ from .run import HostRun
 from .watch import RunSettings
 from .words import show_on_node
 
+_CFG_PP = (
+    "step skipping guesses the guided answer only, and a CFG++ sampler wants the unconditional "
+    "one as well; use a sampler without cfg_pp"
+)
+_HOOKS = "sampler_post_cfg_function"  # in the model options
 OnStep = Callable[[dict[str, Any]], None] | None
 
 
@@ -73,10 +78,15 @@ def averaging(first: Any, second: Any, weight: float) -> Any:
 def skipping(sampler: Any, every: int, low: float, high: float, node_id: str | None = None) -> Any:
     """A SAMPLER that guesses the model's answers of every ``every``-th step between the sigmas."""
     function = function_of(sampler)
-    if isinstance(function, HostRun) and not Part.possible(function.sampler, function.options):
-        raise ValueError(
-            f"'{function.sampler.name}' chooses its own steps and has none that could be skipped"
-        )
+    if isinstance(function, HostRun):
+        chosen = function.sampler.configure(**function.options)
+        if not Part.possible(function.sampler, function.options):
+            raise ValueError(
+                f"'{function.sampler.name}' chooses its own steps and has none that could be "
+                "skipped"
+            )
+        if getattr(chosen, "cfg_pp", False):
+            raise ValueError(_CFG_PP)
     return _made(Skipping(sampler, every, low, high, partial(show_on_node, node_id)), sampler)
 
 
@@ -196,7 +206,9 @@ class Skipping:
     def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
         levels = sigmas.tolist()
         inside = [k for k, level in enumerate(levels[:-1]) if self.low <= level <= self.high]
-        guess = _Guess(model, set(inside[self.every - 1 :: self.every]), extra_args)
+        guess = _Guess(model, set(inside[self.every - 1 :: self.every]))
+        if not isinstance(function_of(self.sampler), HostRun):
+            guess.hooks = _hooks(extra_args or {})
 
         def on_step(info: dict[str, Any]) -> None:
             guess.step = info["i"] + 1
@@ -208,11 +220,17 @@ class Skipping:
         return out
 
 
+def _hooks(extra: dict[str, Any]) -> int:
+    """How many functions get the model's answers behind the sampler's back."""
+    return len((extra.get("model_options") or {}).get(_HOOKS, ()))
+
+
 class _Guess:
     """The host's model, which answers some calls from its memory of the last two."""
 
-    def __init__(self, model: Any, steps: set[int], extra: dict[str, Any] | None) -> None:
-        self.model, self.steps, self.options = model, steps, (extra or {}).get("model_options")
+    def __init__(self, model: Any, steps: set[int]) -> None:
+        self.model, self.steps = model, steps
+        self.hooks: int | None = None  # what a sampler was given; one that adds its own is CFG++
         self.step = self.asked = self.guessed = 0
         self.known: list[tuple[torch.Tensor, torch.Tensor]] = []  # (log sigma, answer)
         self.errors: list[torch.Tensor] = []
@@ -221,11 +239,8 @@ class _Guess:
         return getattr(self.model, name)
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor, **extra: Any) -> torch.Tensor:
-        if extra.get("model_options") is not self.options:
-            raise ValueError(
-                "step skipping guesses the guided answer only, and a CFG++ sampler wants the "
-                "unconditional one as well; use a sampler without cfg_pp"
-            )
+        if self.hooks is not None and _hooks(extra) > self.hooks:
+            raise ValueError(_CFG_PP)
         level = sigma.log().reshape(-1, *[1] * (x.ndim - 1))
         if self.step in self.steps and len(self.known) == 2:
             self.guessed += 1

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from client import Failed
 from host_models import Denoiser, discrete
 
 pytestmark = pytest.mark.host
@@ -199,11 +200,14 @@ def test_the_nodes(host, scene, kind):
         assert (made - before).abs().max() > 1e-4
 
 
-def test_cfg_pp_is_not_guessed(host, scene):
-    from client import Failed
-
+@pytest.mark.parametrize("kind, name", [
+    ("StrideSampler", {"sampler": "euler_cfg_pp"}),
+    ("KSamplerSelect", {"sampler_name": "euler_cfg_pp"}),
+])  # fmt: skip
+def test_cfg_pp_is_not_guessed(host, scene, kind, name):
+    """Ours says so before it runs; the host's is seen to listen to the model."""
     graph = scene()
-    sampler = graph.add("StrideSampler", sampler="euler_cfg_pp")[0]
+    sampler = graph.add(kind, **name)[0]
     fast = graph.add("StrideSkipSteps", **NODES["StrideSkipSteps"](graph, sampler, None))
     graph.add("SaveLatent", samples=graph.custom(fast[0], steps=8)[0], filename_prefix="latents/no")
     with pytest.raises(Failed, match="without cfg_pp"):
