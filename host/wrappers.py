@@ -8,7 +8,7 @@ other over parts of the sigmas, and each part is a run of its own that remembers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +18,6 @@ import torch
 from .. import samplers
 from ..samplers import Draw, KeyedNoise, Part, alternate, inject
 from .run import HostRun
-from .watch import RunSettings
 from .words import show_on_node
 
 _CFG_PP = (
@@ -31,10 +30,12 @@ OnStep = Callable[[dict[str, Any]], None] | None
 
 def alternating(first: Any, second: Any, sigma: float) -> Any:
     """A SAMPLER: ``first`` takes the steps that start above sigma, ``second`` the others."""
-    parts = part_of(first), part_of(second)
-    if None not in parts:
-        mixed = alternate(parts, [sigma])
-        return _made(HostRun(mixed, {}, settings=_settings(first)), first)
+    runs = run_of(first), run_of(second)
+    if None not in runs:
+        mixed = alternate([Part(run.sampler, run.options) for run in runs], [sigma])
+        if runs[0].settings != runs[1].settings:
+            raise ValueError("the samplers of one run must have the same Run Settings")
+        return _made(replace(runs[0], sampler=mixed, options={}), first)
 
     def pieces(levels: list[float]) -> Iterator[Piece]:
         change = next((k for k, level in enumerate(levels) if level <= sigma), len(levels) - 1)
@@ -51,9 +52,9 @@ def injecting(sampler: Any, strength: float, low: float, high: float) -> Any:
     """A SAMPLER that leaves noise on top of steps that end from high to low; see ``inject``."""
     if strength == 0:
         return sampler
-    if (part := part_of(sampler)) is not None:
-        noisy = inject(part, strength, low, high)
-        return _made(HostRun(noisy, {}, settings=_settings(sampler)), sampler)
+    if (run := run_of(sampler)) is not None:
+        noisy = inject(Part(run.sampler, run.options), strength, low, high)
+        return _made(replace(run, sampler=noisy, options={}), sampler)
     inject(Part(samplers.get("euler")), strength, low, high)  # the same checks
 
     def pieces(levels: list[float]) -> Iterator[Piece]:
@@ -90,17 +91,13 @@ def skipping(sampler: Any, every: int, low: float, high: float, node_id: str | N
     return _made(Skipping(sampler, every, low, high, partial(show_on_node, node_id)), sampler)
 
 
-def part_of(sampler: Any) -> Part | None:
-    """One of our samplers with its options in a SAMPLER; None for others, and adaptive ones."""
+def run_of(sampler: Any) -> HostRun | None:
+    """The run of one of our samplers in a SAMPLER; None for others, and adaptive ones."""
     function = function_of(sampler)
-    if isinstance(function, HostRun):
-        entry, options = function.sampler, function.options
-        plain = function.images is None and not function.on_device
-    elif name := getattr(function, "stride", None):
-        entry, options, plain = samplers.get(name), sampler.extra_options, True
-    else:
-        return None
-    return Part(entry, options) if plain and Part.possible(entry, options) else None
+    if name := getattr(function, "stride", None):
+        function = HostRun(samplers.get(name), sampler.extra_options)
+    possible = isinstance(function, HostRun) and Part.possible(function.sampler, function.options)
+    return function if possible else None
 
 
 def function_of(sampler: Any) -> Callable[..., torch.Tensor]:
@@ -112,11 +109,6 @@ def function_of(sampler: Any) -> Callable[..., torch.Tensor]:
             "(model, x, sigmas) and cannot be wrapped"
         )
     return function
-
-
-def _settings(sampler: Any) -> RunSettings:
-    """What Run Settings (Stride) set for a SAMPLER of ours."""
-    return getattr(function_of(sampler), "settings", RunSettings())
 
 
 def _made(function: Callable[..., torch.Tensor], like: Any) -> Any:

@@ -78,8 +78,8 @@ def test_a_registered_name_is_one_of_ours(comfy, wrappers, ours, model):
     from stride.host.names import _registered
 
     chosen = comfy.samplers.KSAMPLER(_registered(samplers.get("dpmpp_2m")), {"order": 1})
-    part = wrappers.part_of(chosen)
-    assert (part.sampler.name, part.options) == ("dpmpp_2m", {"order": 1})
+    run = wrappers.run_of(chosen)
+    assert (run.sampler.name, run.options) == ("dpmpp_2m", {"order": 1})
     both = wrappers.alternating(chosen, chosen, 1.6)
     assert torch.equal(go(both, model), go(ours("euler"), model))
 
@@ -156,6 +156,19 @@ def test_the_error_that_is_shown(comfy, wrappers, theirs):
         "2 of 8 model calls guessed; where the model was asked again, such a guess was off by "
         f"{mean:.2g} % (mean), {most:.2g} % (most)"
     ]
+
+
+def test_run_settings_go_along(wrappers, ours, model):
+    """A wrapped run in float64 is one in float64; two that differ do not make one run."""
+    from stride.host.watch import RunSettings
+
+    first, second = ours("dpmpp_2m"), ours("dpmpp_2m")
+    first.sampler_function.settings = RunSettings(precision="float64")
+    rough = wrappers.injecting(first, 1e-12, 0.0, 1e9)
+    assert torch.equal(go(rough, model), go(first, model))
+    assert not torch.equal(go(rough, model), go(second, model))
+    with pytest.raises(ValueError, match="same Run Settings"):
+        wrappers.alternating(first, second, 1.6)
 
 
 def test_what_cannot_be_wrapped(comfy, wrappers, ours, theirs, model):
