@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from ..registry import Options, option
+from ..registry import Options, option, option_set
 from .call import Call, dot, tiny
 
 # A level this many times the last one is a new start of the noise (restarts), not s_churn, which
@@ -29,7 +27,7 @@ def project(
     return difference + (eta - 1.0) * parallel
 
 
-@dataclass(frozen=True)
+@option_set
 class APG(Options):
     """Adaptive projected guidance: ``D = C + (w - 1) d`` with d made by ``project``.
 

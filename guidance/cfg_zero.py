@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from ..registry import Options, option
+from ..registry import Options, option, option_set
 from ..samplers.process import VE
 from .call import Call, dot, tiny
 
@@ -25,7 +23,7 @@ def fitted_change(
     return (scale - 1.0) * (s - 1.0) * u
 
 
-@dataclass(frozen=True)
+@option_set
 class CFGZero(Options):
     """CFG-Zero*, for flow models.
 

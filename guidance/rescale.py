@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from ..registry import Options, option
+from ..registry import Options, option, option_set
 from ..samplers.process import VE, Process
 from .call import Call, deviation, tiny
 
@@ -28,7 +26,7 @@ def rescale(
     return denoised - v * (phi * (ratio - 1.0)) / k
 
 
-@dataclass(frozen=True)
+@option_set
 class Rescale(Options):
     """Guidance rescale."""
 

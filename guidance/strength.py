@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..registry import Options, choice, option
+from ..registry import Options, choice, option, option_set
 
 SHAPES = ("linear", "cosine", "constant")
 
@@ -29,7 +29,7 @@ def progress(sigma: float, sigmas: Sequence[float]) -> float:
     return min(position(sigma, sigmas) / last, 1.0) if last > 0 else 0.0
 
 
-@dataclass(frozen=True)
+@option_set
 class Interval(Options):
     """Guidance for ``sigma_low < sigma <= sigma_high``, elsewhere the conditional answer alone.
 
@@ -55,7 +55,7 @@ class Interval(Options):
         return 1.0 if self.sigma_low < sigma <= self.sigma_high else 0.0
 
 
-@dataclass(frozen=True)
+@option_set
 class Curve(Options):
     """Guidance that goes from one factor to another over the steps of a run."""
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from ..registry import Options, option
+from ..registry import Options, option, option_set
 from ..samplers.process import Process
 from .call import Call
 
@@ -30,7 +28,7 @@ def temper(
     return denoised - gain * (x - alpha * denoised)
 
 
-@dataclass(frozen=True)
+@option_set
 class Temperature(Options):
     """Temperature on the predicted noise."""
 

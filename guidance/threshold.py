@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 
-from ..registry import Options, option
+from ..registry import Options, option, option_set
 from .call import Call, tiny
 
 
@@ -59,7 +58,7 @@ def mimic(
 _SHARE = "share of the change; 0 is none, 1 is all of it"
 
 
-@dataclass(frozen=True)
+@option_set
 class Threshold(Options):
     """Dynamic thresholding by a percentile."""
 
@@ -80,7 +79,7 @@ class Threshold(Options):
         return torch.lerp(d, threshold(d, self.percentile, self.limit), self.strength)
 
 
-@dataclass(frozen=True)
+@option_set
 class Mimic(Options):
     """Dynamic thresholding to the range of a lower cfg. Where cfg is 1 it does nothing."""
 

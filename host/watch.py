@@ -10,7 +10,7 @@ from typing import Any
 import comfy.model_management
 import torch
 
-from ..registry import Options, choice, option
+from ..registry import Options, choice, option, option_set
 from ..samplers import Process
 from ..samplers.report import Recorder, Report
 from ..samplers.sparing import Spared, Sparing
@@ -21,7 +21,7 @@ GO_ON, ANEW = "go on", "begin anew"
 log = logging.getLogger("stride")
 
 
-@dataclass(frozen=True)
+@option_set
 class RunSettings(Options):
     """What the Run Settings node sets; the defaults are a run's without that node."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ..registry import Options, choice, option
+from ..registry import Options, choice, option, option_set
 
 
-@dataclass(frozen=True)
+@option_set
 class Settings(Options):
     """A1111 1.10.1's settings of a run, with its defaults; 0 leaves a sigma or rho as it is.
 

@@ -13,11 +13,10 @@ grid is refined, and on a grid where they never do it is of order 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..registry import choice, option
+from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
 from .process import Process
 from .quadrature import integrate
@@ -31,12 +30,12 @@ _FIXED = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12),
 Weigh = Callable[[int, float], Sequence[float]]  # (step, sigma it goes to) to w, newest first
 
 
-@dataclass(frozen=True)
+@option_set
 class Order(Eta):
     order: int = option(4, 1, 4, "model answers combined in a step, itself included")
 
 
-@dataclass(frozen=True)
+@option_set
 class Adams(Order):
     ending: str = choice(
         "denoise", ("denoise", "multistep"),
@@ -44,7 +43,7 @@ class Adams(Order):
     )
 
 
-@dataclass(frozen=True)
+@option_set
 class Deis(Order):
     variable: str = choice(
         "time", ("time", "log_sigma", "sigma"),
@@ -52,7 +51,7 @@ class Deis(Order):
     )
 
 
-@dataclass(frozen=True)
+@option_set
 class Gamma(Eta):
     gamma: float = option(2.0, 1.0, 4.0, "weight of the newest answer; 1 is Euler, 1.5 is AB2")
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from ..registry import choice, option
+from ..registry import choice, option, option_set
 from .entry import Noisy, Sampler
 from .exponential_single import three_stage
 from .process import Process
@@ -30,7 +30,7 @@ from .runge_kutta import BOGACKI_SHAMPINE, DORMAND_PRINCE, HEUN_EULER, Tableau
 from .table import Draw, Ref, Row, check_sigmas
 
 
-@dataclass(frozen=True)
+@option_set
 class Adaptive(Noisy):
     """Options of step control; the defaults are k-diffusion's for DPM adaptive."""
 
@@ -45,7 +45,7 @@ class Adaptive(Noisy):
     max_calls: int = option(1000, 1, 10**6, "model calls for one image after which it is an error")
 
 
-@dataclass(frozen=True)
+@option_set
 class DpmAdaptive(Adaptive):
     """Options of DPM-Solver-12 and DPM-Solver-23."""
 
@@ -59,7 +59,7 @@ PAIRS = {
 }
 
 
-@dataclass(frozen=True)
+@option_set
 class AdaptiveSteps(Adaptive):
     """Options of the Runge-Kutta pairs."""
 

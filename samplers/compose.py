@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from ..registry import option_set
 from .entry import Deterministic, Noisy, Sampler
 from .process import VE, Process
 from .table import Draw, Ref, Row, Table
@@ -51,7 +52,7 @@ class Part:
         return tuple(self.sampler.build(sigmas, process, self.chosen))
 
 
-@dataclass(frozen=True)
+@option_set
 class Shared(Noisy, Deterministic):
     """The options that a run has once, whatever its parts."""
 

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from ..registry import choice, option
+from ..registry import choice, option, option_set
 from .entry import Deterministic, Noisy, Sampler
 from .process import Process, Split
 from .table import Draw, Row, split_row
 
 
-@dataclass(frozen=True)
+@option_set
 class Jump(Noisy, Deterministic):
     """Options of a sampler that renoises from clean."""
 
 
-@dataclass(frozen=True)
+@option_set
 class Strategic(Jump):
     """Options of TCD."""
 

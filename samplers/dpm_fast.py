@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
-from ..registry import option
+from ..registry import option, option_set
 from .entry import Eta, Sampler
 from .exponential_single import combine, midpoint, one_stage, three_stage
 from .process import Process, Split
@@ -25,7 +24,7 @@ from .table import Row, split_row
 _TABLEAUS = {1: one_stage, 2: midpoint, 3: partial(three_stage, gamma=0.0)}
 
 
-@dataclass(frozen=True)
+@option_set
 class Blocks(Eta):
     """Options of DPM-Solver-fast."""
 

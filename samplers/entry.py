@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from ..registry import Entry, Options, choice, option
+from ..registry import Entry, Options, choice, option, option_set
 from .process import VE, Process
 from .table import Row, Table, cfg_pp, check_sigmas
 
 NOISES = ("independent", "path", "host", "a1111", "a1111_nv")
 
 
-@dataclass(frozen=True)
+@option_set
 class Deterministic(Options):
     """Options of every sampler with a table."""
 
     cfg_pp: bool = option(False, help="CFG++: renoise with the unconditional answer; use cfg 1-2")
 
 
-@dataclass(frozen=True)
+@option_set
 class Noisy(Options):
     """Options of everything that adds fresh noise."""
 
@@ -33,7 +33,7 @@ class Noisy(Options):
     ensd: int = option(0, 0, 2**32, "A1111's eta noise seed delta, for noise a1111 and a1111_nv")
 
 
-@dataclass(frozen=True)
+@option_set
 class Eta(Noisy, Deterministic):
     """Options of every sampler that can be made stochastic by a split of the step."""
 

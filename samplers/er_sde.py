@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..registry import choice, option
+from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
 from .process import Decay, Process
 from .quadrature import integrate
@@ -25,7 +24,7 @@ from .stochastic import sde_row
 from .table import Row
 
 
-@dataclass(frozen=True)
+@option_set
 class Extended(Eta):
     """Options of ER-SDE: f(s) = s g(s)^eta, so that eta 0 is the ODE."""
 

@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..registry import choice, option
+from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
 from .phi import apply, moments
 from .process import Process, Split
 from .table import Row, split_row
 
 
-@dataclass(frozen=True)
+@option_set
 class Multistep(Eta):
     order: int = option(2, 1, 3, "model answers combined in a step, itself included")
     solver_type: str = choice(

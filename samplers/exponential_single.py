@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..registry import choice, option
+from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
 from .phi import phi
 from .process import Decay, Process
@@ -29,7 +29,7 @@ Nodes = tuple[float, ...]  # of all stages, in units of the step; the first is 0
 Tableau = Callable[[Nodes, float], Weights]
 
 
-@dataclass(frozen=True)
+@option_set
 class TwoStage(Eta):
     """Options of the two-stage methods."""
 

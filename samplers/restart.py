@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from ..registry import option
+from ..registry import option, option_set
 from .entry import Deterministic, Noisy, Sampler
 from .process import Process
 from .runge_kutta import EULER, HEUN_EULER
 from .table import Row, renoise_row
 
 
-@dataclass(frozen=True)
+@option_set
 class Intervals(Noisy, Deterministic):
     """Options of Restart; low and high are sigma / alpha, so that flow models have them too."""
 

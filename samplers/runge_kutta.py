@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from ..registry import option
+from ..registry import option, option_set
 from .entry import Eta, Sampler
 from .process import Process, Split
 from .table import Row, renoise_row, split_row
 
 
-@dataclass(frozen=True)
+@option_set
 class Churn(Eta):
     """Options of the methods in sigma: Karras' churn, and the split of a step."""
 

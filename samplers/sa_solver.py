@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import NamedTuple
 
-from ..registry import option
+from ..registry import option, option_set
 from .entry import Deterministic, Noisy, Sampler
 from .phi import apply, moments
 from .process import Process
@@ -24,7 +24,7 @@ from .stochastic import sde_row
 from .table import Row
 
 
-@dataclass(frozen=True)
+@option_set
 class Adams(Noisy, Deterministic):
     """Options of SA-Solver. The window is in sigma / alpha, so that flow models have one too."""
 

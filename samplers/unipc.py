@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..registry import choice, option
+from ..registry import choice, option, option_set
 from .entry import Deterministic, Sampler
 from .phi import apply, moments
 from .process import Process
@@ -21,7 +20,7 @@ from .table import Row
 Answer = Mapping[int, float]  # weights, by row, of the D that it is made of
 
 
-@dataclass(frozen=True)
+@option_set
 class UniPC(Deterministic):
     order: int = option(3, 1, 4, "model answers that the predictor combines")
     variant: str = choice("bh1", ("bh1", "bh2"), "B(h) of steps through two answers: h or exp(h)-1")
@@ -47,7 +46,7 @@ class UniPC(Deterministic):
         return answers[0]
 
 
-@dataclass(frozen=True)
+@option_set
 class DCSolver(UniPC):
     ratio: float = option(
         1.0, 0.0, 2.0, "where the newest answer is read, from the one before (0) to itself (1)"

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..registry import Options, option
+from ..registry import Options, option, option_set
 from .ends import Range
 from .entry import Schedule
 from .spec import ModelSpec, between
 
 
-@dataclass(frozen=True)
+@option_set
 class AlphaBeta(Options):
     alpha: float = option(0.6, 0.05, 20.0, "smaller puts more steps at high noise")
     beta: float = option(0.6, 0.05, 20.0, "smaller puts more steps at low noise")
 
 
-@dataclass(frozen=True)
+@option_set
 class AlphaBetaRange(AlphaBeta, Range):
     """The shape and the two ends."""
 

@@ -9,22 +9,21 @@ are float32, every bit is theirs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 
-from ..registry import option
+from ..registry import option, option_set
 from .ends import Range
 from .entry import Schedule
 from .spec import ModelSpec
 
 
-@dataclass(frozen=True)
+@option_set
 class Rho(Range):
     rho: float = option(7.0, 0.1, 100.0, "curvature; larger spends more steps at low noise")
 
 
-@dataclass(frozen=True)
+@option_set
 class LogRho(Range):
     rho: float = option(1.0, 0.1, 100.0, "1 is exponential; larger goes down faster at first")
 

@@ -8,16 +8,15 @@ process than the model's, is brought to the model at equal log-SNR.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..registry import Options, option
+from ..registry import Options, option, option_set
 from ..samplers.process import FLOW
 from .spec import ModelSpec
 
 
-@dataclass(frozen=True)
+@option_set
 class Range(Options):
     """The options of every curve that is given by its two ends (A1111's overrides)."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..registry import Entry, Options
+from ..registry import Entry, Options, option_set
 from .spec import ModelSpec
 
 MAX_STEPS = 10_000
@@ -20,7 +20,7 @@ _MAX_PLANNED = 100 * MAX_STEPS  # of a curve whose end alone is run: denoise 0.0
 _ROUNDING = 1e-5
 
 
-@dataclass(frozen=True)
+@option_set
 class NoOptions(Options):
     """A schedule without options."""
 

@@ -8,23 +8,22 @@ multiplied by sigma_max, as in the host.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ..registry import Options, choice, option
+from ..registry import Options, choice, option, option_set
 from .ends import from_flow
 from .entry import NoOptions, Schedule
 from .spec import ModelSpec
 
 
-@dataclass(frozen=True)
+@option_set
 class LinearQuadratic(Options):
     threshold_noise: float = option(0.025, 0.001, 0.3, "share of the way done by the linear half")
 
 
-@dataclass(frozen=True)
+@option_set
 class Size(Options):
     """Size of the picture, for curves that depend on it."""
 
@@ -41,13 +40,13 @@ _LOGIT = (-7.5, 9.0)
 _TERMINAL = "last sigma before 0 (shift_terminal); 0 leaves it"
 
 
-@dataclass(frozen=True)
+@option_set
 class Linear(Options):
     shift: float = option(1.0, 0.01, 100.0, "time shift of the straight line; SD3.5 uses 3")
     terminal: float = option(0.0, 0.0, 0.99, _TERMINAL)
 
 
-@dataclass(frozen=True)
+@option_set
 class FluxShift(Size):
     by: str = choice("size", ("size", "mu", "shift"), "what sets the shift")
     mu: float = option(1.15, -10.0, 10.0, "log of the shift, where set by mu")
@@ -57,7 +56,7 @@ class FluxShift(Size):
     terminal: float = option(0.0, 0.0, 0.99, _TERMINAL)
 
 
-@dataclass(frozen=True)
+@option_set
 class LTXV(Options):
     tokens: int = option(4096, 1, 1_000_000, "latent frames x height x width")
     base_shift: float = option(0.95, -10.0, 10.0, "mu at 1024 tokens")
@@ -66,7 +65,7 @@ class LTXV(Options):
     terminal: float = option(0.1, 0.0, 0.99, "last sigma before 0, where stretched")
 
 
-@dataclass(frozen=True)
+@option_set
 class LogitNormal(Size):
     mu: float = option(0.0, -3.0, 3.0, "mean of logit sigma at 512 x 512 pixels")
     std: float = option(1.5, 0.1, 5.0, "standard deviation of logit sigma")

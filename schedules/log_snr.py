@@ -7,31 +7,30 @@ sigma, and start at sigma 1.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..registry import Options, option
+from ..registry import Options, option, option_set
 from .closed_form import even_power
 from .ends import Range, from_ve
 from .entry import Schedule
 from .spec import ModelSpec
 
 
-@dataclass(frozen=True)
+@option_set
 class Laplace(Range):
     mu: float = option(0.0, -10.0, 10.0, "log sigma where the steps are densest")
     beta: float = option(0.5, 0.05, 10.0, "width of the peak; smaller gathers more steps there")
 
 
-@dataclass(frozen=True)
+@option_set
 class VP(Options):
     beta_d: float = option(19.9, 0.01, 5000.0, "growth of the noise rate")
     beta_min: float = option(0.1, 0.0, 5000.0, "noise rate at time 0")
     eps_s: float = option(0.001, 0.00001, 0.5, "time at which the last step starts")
 
 
-@dataclass(frozen=True)
+@option_set
 class EDM(Options):
     sigma_min: float = option(0.002, 0.0001, 10.0, "last sigma / alpha before 0")
     sigma_max: float = option(80.0, 1.0, 20000.0, "first sigma / alpha")

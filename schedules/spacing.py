@@ -6,11 +6,9 @@ diffusers does not support, are spread evenly between the same two ends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from ..registry import Options, choice, option
+from ..registry import Options, choice, option, option_set
 from .entry import NoOptions, Schedule
 from .spec import ModelSpec
 
@@ -20,13 +18,13 @@ _FAMILIES = ("euler", "ddim", "dpmpp")
 _HELP = "which schedulers' variant: Euler and its like, DDIM, or DPM++, UniPC, DEIS"
 
 
-@dataclass(frozen=True)
+@option_set
 class Leading(Options):
     steps_offset: int = option(1, 0, 500, "added to every time; Stable Diffusion uses 1")
     like: str = choice("euler", _FAMILIES, _HELP)
 
 
-@dataclass(frozen=True)
+@option_set
 class Like(Options):
     like: str = choice("euler", _FAMILIES, _HELP)
 

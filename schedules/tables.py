@@ -8,11 +8,10 @@ entry says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..registry import Options, choice, option
+from ..registry import Options, choice, option, option_set
 from ..samplers.process import FLOW
 from .entry import Schedule
 from .published import Origin, at_times, resample
@@ -78,22 +77,22 @@ OPTIMAL = {
 }
 
 
-@dataclass(frozen=True)
+@option_set
 class AlignChoice(Options):
     table: str = choice("auto", ("auto", *ALIGN), _HELP)
 
 
-@dataclass(frozen=True)
+@option_set
 class StableDiffusionChoice(Options):
     table: str = choice("auto", ("auto", *_SD), _HELP)
 
 
-@dataclass(frozen=True)
+@option_set
 class OptimalChoice(Options):
     table: str = choice("auto", ("auto", *OPTIMAL), _HELP)
 
 
-@dataclass(frozen=True)
+@option_set
 class Coefficient(Options):
     coefficient: float = option(1.2, 0.8, 1.5, "larger spends more steps at low noise")
 
