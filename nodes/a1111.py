@@ -14,7 +14,7 @@ class StrideA1111Run(io.ComfyNode):
         return io.Schema(
             node_id="StrideA1111Run",
             display_name="A1111 Run (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/a1111",
             description=(
                 "Connected to the options input of a KSampler (Stride), the run is A1111's: its "
                 "noise, its levels, its step rules, its settings; for pictures made there."

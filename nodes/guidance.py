@@ -28,7 +28,7 @@ class StrideRescaleCFG(io.ComfyNode):
         return io.Schema(
             node_id="StrideRescaleCFG",
             display_name="Rescale CFG (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/guidance",
             description=(
                 "Gives the guided answer the deviation of the positive prompt's own, against "
                 "the washed out or burnt look of a high cfg."
@@ -50,7 +50,7 @@ class StrideThreshold(io.ComfyNode):
         return io.Schema(
             node_id="StrideThreshold",
             display_name="Dynamic Thresholding (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/guidance",
             description=(
                 "Cuts the largest values of each image off and scales the image back into its "
                 "range."
@@ -72,7 +72,7 @@ class StrideMimicCFG(io.ComfyNode):
         return io.Schema(
             node_id="StrideMimicCFG",
             display_name="Mimic CFG (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/guidance",
             description="A high cfg with the range of values that a lower one would have.",
             inputs=_inputs(*host.patches.inputs(guidance.Mimic)),
             outputs=_outputs(),
@@ -91,7 +91,7 @@ class StrideCFGInterval(io.ComfyNode):
         return io.Schema(
             node_id="StrideCFGInterval",
             display_name="CFG Interval (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/guidance",
             description=(
                 "Guidance between two noise levels only; elsewhere cfg is 1, and a step takes "
                 "half the time because the negative prompt is not asked."
@@ -113,7 +113,7 @@ class StrideCFGCurve(io.ComfyNode):
         return io.Schema(
             node_id="StrideCFGCurve",
             display_name="CFG Curve (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/guidance",
             description=(
                 "Stronger or weaker guidance over the steps: the sampler's cfg - 1 times a "
                 "factor."
@@ -148,7 +148,7 @@ class StrideAPG(io.ComfyNode):
         return io.Schema(
             node_id="StrideAPG",
             display_name="APG (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/guidance",
             description=(
                 "Adaptive projected guidance: takes down the part of guidance that saturates, "
                 "limits its length, and may remember earlier steps."
@@ -170,7 +170,7 @@ class StrideCFGZero(io.ComfyNode):
         return io.Schema(
             node_id="StrideCFGZero",
             display_name="CFG-Zero* (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/guidance",
             description=(
                 "For flow models: scales the negative prompt's velocity to fit the positive "
                 "one's, and leaves the latent as it is for the first steps."
@@ -192,7 +192,7 @@ class StrideTemperature(io.ComfyNode):
         return io.Schema(
             node_id="StrideTemperature",
             display_name="Temperature (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/guidance",
             description=(
                 "Scales the predicted noise so that samples vary less (below 1) or more (above "
                 "1)."
@@ -214,7 +214,7 @@ class StrideGuidanceEmbedding(io.ComfyNode):
         return io.Schema(
             node_id="StrideGuidanceEmbedding",
             display_name="Guidance Embedding (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/guidance",
             description=(
                 "For guidance-distilled models such as Flux dev: sets the guidance that the "
                 "network is told for both prompts, or calls it without any, as for true cfg."

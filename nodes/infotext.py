@@ -22,7 +22,7 @@ class StrideFromA1111(io.ComfyNode):
         return io.Schema(
             node_id="StrideFromA1111",
             display_name="From A1111 (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/a1111",
             description=(
                 "Paste A1111's generation text, or choose a picture that carries one or a graph "
                 "of ComfyUI's: prompts, sampler, schedule and numbers come out, and a report of "
@@ -104,7 +104,7 @@ class StrideToA1111(io.ComfyNode):
         return io.Schema(
             node_id="StrideToA1111",
             display_name="To A1111 (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/a1111",
             description=(
                 "Writes A1111's generation text for a run, for Save with A1111 Text (Stride): "
                 "such a picture reads back in A1111. Wire it to the values that the KSampler has."
@@ -173,7 +173,7 @@ class StrideSaveA1111(io.ComfyNode):
         return io.Schema(
             node_id="StrideSaveA1111",
             display_name="Save with A1111 Text (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/a1111",
             description=(
                 "Saves PNG pictures with A1111's text as A1111 stores it, and with ComfyUI's "
                 "workflow. Save Image would store the text as JSON, which A1111 cannot read."

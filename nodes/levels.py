@@ -21,7 +21,7 @@ class StrideSigmas(io.ComfyNode):
         return io.Schema(
             node_id="StrideSigmas",
             display_name="Sigmas (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/sigmas",
             description="Noise levels typed by hand, checked before anything runs.",
             inputs=[
                 io.String.Input(
@@ -50,7 +50,7 @@ class StrideSigmasAdjust(io.ComfyNode):
         return io.Schema(
             node_id="StrideSigmasAdjust",
             display_name="Adjust Sigmas (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/sigmas",
             description="Changes noise levels. What is left as it is does nothing.",
             inputs=[
                 io.Sigmas.Input("sigmas", tooltip="Noise levels from any node."),
@@ -93,7 +93,7 @@ class StrideSigmasBlend(io.ComfyNode):
         return io.Schema(
             node_id="StrideSigmasBlend",
             display_name="Blend Sigmas (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/sigmas",
             description="Noise levels between two curves with the same number of steps.",
             inputs=[
                 io.Sigmas.Input("sigmas_1", tooltip="What weight 0 gives."),
@@ -119,7 +119,7 @@ class StrideSigmasSplit(io.ComfyNode):
         return io.Schema(
             node_id="StrideSigmasSplit",
             display_name="Split Sigmas at Level (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/sigmas",
             description="Parts a run for two models, such as the two experts of Wan 2.2.",
             inputs=[
                 io.Sigmas.Input("sigmas", tooltip="Noise levels from any node."),

@@ -14,7 +14,7 @@ class StrideRunSettings(io.ComfyNode):
         return io.Schema(
             node_id="StrideRunSettings",
             display_name="Run Settings (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/run",
             description=(
                 "How a run deals with memory, precision and interrupts, and whether it takes down "
                 "a report. As it is set at first, it changes nothing."
@@ -41,7 +41,7 @@ class StrideWatch(io.ComfyNode):
         return io.Schema(
             node_id="StrideWatch",
             display_name="Watch Sampler (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/run",
             description=(
                 "The same SAMPLER, of Stride, ComfyUI or another pack, with a report of its run "
                 "for a Report (Stride) node."
@@ -69,7 +69,7 @@ class StrideReport(io.ComfyNode):
         return io.Schema(
             node_id="StrideReport",
             display_name="Report (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/run",
             description=(
                 "What a run did at each step: noise level, model calls, time, how far it moved, "
                 "and the values of the latent. As a picture, a table and JSON."

@@ -37,7 +37,7 @@ class StrideAlternate(io.ComfyNode):
         return io.Schema(
             node_id="StrideAlternate",
             display_name="Alternate Samplers (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/samplers",
             description="Changes the sampler in mid-run; the second goes on from what it finds.",
             inputs=[
                 _sampler("first", "Takes the steps that start above sigma."),
@@ -60,7 +60,7 @@ class StrideAverage(io.ComfyNode):
         return io.Schema(
             node_id="StrideAverage",
             display_name="Average Samplers (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/samplers",
             description="Runs two samplers from the same noise and mixes what they end with.",
             inputs=[
                 _sampler("first", "Runs first."),
@@ -86,7 +86,7 @@ class StrideInjectNoise(io.ComfyNode):
         return io.Schema(
             node_id="StrideInjectNoise",
             display_name="Inject Noise (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/samplers",
             description="Leaves more noise after a step than the model is told of: more texture.",
             inputs=[
                 _sampler("sampler", "The sampler to roughen."),
@@ -112,7 +112,7 @@ class StrideSkipSteps(io.ComfyNode):
         return io.Schema(
             node_id="StrideSkipSteps",
             display_name="Skip Steps (Stride)",
-            category="sampling/stride",
+            category="sampling/stride/samplers",
             description="Guesses some of the model's answers, and shows how far off guesses were.",
             inputs=[
                 _sampler("sampler", "The sampler to speed up."),
