@@ -112,8 +112,8 @@ def test_any_two_go_together_or_the_reason_is_said():
     """On two processes: a plan, or an error that names the option in which they differ."""
     for process in PROCESSES:
         sigmas = levels(process, 7)
-        for a in TABLES[::3]:
-            for b in TABLES[::2]:
+        for a in TABLES[::5]:
+            for b in TABLES[::4]:
                 try:
                     mixed = alternate([part(a), part(b)], [sigmas[3]])
                 except ValueError as error:

@@ -196,6 +196,7 @@ def test_dpmpp_sde_draws_from_the_start_of_the_step(process):
     assert second.d[1] == pytest.approx(process.alpha(b) * (1 - math.exp(-2 * h)))
 
 
+@pytest.mark.slow
 @CASES
 @pytest.mark.parametrize("name", ["dpmpp_2s_ancestral", "dpmpp_sde", "seeds_2", "seeds_3"])
 def test_noise_converges_on_one_path(name, process):

@@ -163,6 +163,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_no_text_hangs_the_reader():
     """A megabyte of each; what takes quadratic time would take hours."""
     folder = str(Path(infotext.__file__).parent)

@@ -267,6 +267,7 @@ def test_flow_churn_stays_below_one():
         assert row.calls or row.sigma < row.sigma_next < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 @pytest.mark.parametrize("name", ["heun", "dpm_2", "rk4"])

@@ -121,7 +121,7 @@ def test_dpmpp_2m_is_exact_to_second_order_in_log_snr():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("spec", ["sd", slow("zsnr"), "flow"])
+@pytest.mark.parametrize("spec", ["sd", slow("zsnr"), slow("flow")])
 def test_long_runs_reach_the_data(name, spec):
     """With many steps the samples of a deterministic run are those of the exact flow."""
     if ROWS[name].order is None:
@@ -150,7 +150,8 @@ def test_split_keeps_the_marginal(process, eta):
         assert (std == 0) == (eta == 0 or sigma_next == 0)
 
 
-@pytest.mark.parametrize("process", [slow(VE), FLOW], ids=lambda p: p.name)
+@pytest.mark.slow
+@pytest.mark.parametrize("process", [VE, FLOW], ids=lambda p: p.name)
 @pytest.mark.parametrize("name", NAMES)
 def test_fresh_noise_keeps_the_variance(name, process):
     """At full eta the samples still have the data's variance, coordinate by coordinate."""

@@ -226,6 +226,7 @@ STRONG = {
 @pytest.mark.parametrize(
     "process", [VE, pytest.param(FLOW, marks=pytest.mark.slow)], ids=lambda p: p.name
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [
     pytest.param(name, marks=[pytest.mark.slow] * name.startswith("sa_")) for name in STRONG
 ])  # fmt: skip
