@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import samplers, schedules
 from .generation import SILENT, Generation, Pass
+from .resolve import plain
 
 Node = Mapping[str, Any]
 _MOST = 100_000  # nodes of a graph
@@ -249,5 +250,5 @@ def _name(value: Any, registry: Any) -> str | None:
     """A sampler's or schedule's name: ours by its one spelling, another pack's as it is."""
     if not isinstance(value, str):
         return None
-    plain = value.removeprefix("stride_")
-    return registry.get(plain).name if plain in registry else value
+    name = plain(value)
+    return registry.get(name).name if name in registry else value

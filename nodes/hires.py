@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from .. import host
 from ..host import io
-from .ksampler import distilled_input, options_input, shown
+from .ksampler import SEED_MAX, distilled_input, options_input, shown
 
 _SAME = host.hires.SAME
-_SEED_MAX = 0xFFFFFFFFFFFFFFFF
 
 
 def _or_same(kind: str, names: list[str]) -> io.Combo.Input:
@@ -77,7 +76,7 @@ class StrideHires(io.ComfyNode):
                 ),
                 # Not named "seed": the frontend would change it after every run, used or not.
                 io.Int.Input(
-                    "new_seed", default=0, min=0, max=_SEED_MAX,
+                    "new_seed", default=0, min=0, max=SEED_MAX,
                     tooltip="The seed of this pass, where seed_from is new_seed.",
                 ),
                 io.Vae.Input(

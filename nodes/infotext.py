@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from .. import host
 from ..host import io
-from .ksampler import denoise_input, sampler_input, schedule_input, steps_input
+from .ksampler import SEED_MAX, denoise_input, sampler_input, schedule_input, steps_input
 
-_SEED_MAX = 0xFFFFFFFFFFFFFFFF
 _UNSAID = {  # what a prompt may leave out: there is none
     "denoise": 1.0, "clip_skip": -1, "hires_sampler": host.texts.SAME,
     "hires_schedule": host.texts.SAME, "hires_steps": 0, "hires_scale": 1.0, "hires_denoise": 0.0,
@@ -114,7 +113,7 @@ class StrideToA1111(io.ComfyNode):
                 io.String.Input("negative", multiline=True, tooltip="The negative prompt."),
                 sampler_input(), schedule_input(), steps_input(),
                 io.Float.Input("cfg", default=7.0, min=0.0, max=1000.0, tooltip="CFG scale."),
-                io.Int.Input("seed", default=0, min=0, max=_SEED_MAX, tooltip="The seed."),
+                io.Int.Input("seed", default=0, min=0, max=SEED_MAX, tooltip="The seed."),
                 io.Int.Input("width", default=512, min=16, max=16384, tooltip="Pixels."),
                 io.Int.Input("height", default=512, min=16, max=16384, tooltip="Pixels."),
                 _optional(denoise_input()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import host
 from ..host import io
 
-_SEED_MAX = 0xFFFFFFFFFFFFFFFF
+SEED_MAX = 0xFFFFFFFFFFFFFFFF
 _SAMPLER_TIP = (
     "How the latent moves from one noise level to the next. Automatic takes what suits the model, "
     "its steps and cfg, and says why. Then ours, then the host's."
@@ -114,7 +114,7 @@ class StrideKSampler(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The model that predicts the clean latent."),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=_SEED_MAX, control_after_generate=True,
+                    "seed", default=0, min=0, max=SEED_MAX, control_after_generate=True,
                     tooltip="Fixes all noise of the run.",
                 ),
                 steps_input(), _cfg_input(), sampler_input(), schedule_input(),
@@ -159,7 +159,7 @@ class StrideKSamplerAdvanced(io.ComfyNode):
                     tooltip="Off for a latent that already carries its noise.",
                 ),
                 io.Int.Input(
-                    "noise_seed", default=0, min=0, max=_SEED_MAX, control_after_generate=True,
+                    "noise_seed", default=0, min=0, max=SEED_MAX, control_after_generate=True,
                     tooltip="Fixes all noise of the run; use the same in chained nodes.",
                 ),
                 steps_input(), _cfg_input(), sampler_input(), schedule_input(),
