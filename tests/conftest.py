@@ -7,6 +7,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -23,3 +25,6 @@ def load_pack():
 
 
 load_pack()
+# How fast a busy machine is decides no test; what hypothesis checks of the examples stays.
+settings.register_profile("stride", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("stride")
