@@ -23,6 +23,10 @@ SHEET = (
     "a white square left of a black ring on an orange background",
     "two small green triangles on a white background",
 )
+RUNS = (  # kind of model, steps, cfg
+    ("eps", 4, 2.0), ("eps", 8, 2.0), ("eps", 20, 2.0), ("eps", 20, 4.0), ("eps", 20, 1.0),
+    ("flow", 4, 2.0), ("flow", 8, 2.0), ("flow", 20, 2.0), ("flow", 20, 4.0), ("flow", 20, 1.0),
+)
 
 
 def levels(kind, steps):
@@ -59,7 +63,7 @@ def judge(scenes, pictures):
     return "".join(f"{100 * np.mean([v[k] for v in verdicts]):12.1f}" for k in keys)
 
 
-def write_sheet(text, denoiser, path, cfg):
+def write_sheet(text, denoiser, path, cfg=2.0):
     """Prompts in rows; 4, 8 and 20 steps in columns, three seeds each."""
     from PIL import Image
 
@@ -77,7 +81,6 @@ def write_sheet(text, denoiser, path, cfg):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=200)
-    parser.add_argument("--cfg", type=float, default=4.0)
     parser.add_argument("--sheet", action="store_true", help="also write sheet.png")
     args = parser.parse_args()
     rng = np.random.default_rng(20_000)
@@ -88,8 +91,7 @@ def main():
     print(f"{'':26}  background       kinds      counts    relation   seconds")
     drawn = ((draw_batch(scenes) + 1) / 2).permute(0, 2, 3, 1).numpy()
     print(f"{'the drawings themselves':26}{judge(scenes, drawn)}")
-    for kind, steps, cfg in (("eps", 4, args.cfg), ("eps", 8, args.cfg), ("eps", 20, args.cfg),
-                             ("eps", 20, 1.0), ("flow", 20, args.cfg)):
+    for kind, steps, cfg in RUNS:
         started = time.time()
         pictures = np.concatenate([
             sample(text, denoiser, prompts[i : i + 50], steps, cfg, kind, seed=i)
@@ -98,7 +100,7 @@ def main():
         name = f"{kind}, {steps} steps, cfg {cfg:g}"
         print(f"{name:26}{judge(scenes, pictures)}{time.time() - started:10.0f}", flush=True)
     if args.sheet:
-        write_sheet(text, denoiser, HERE / "sheet.png", args.cfg)
+        write_sheet(text, denoiser, HERE / "sheet.png")
 
 
 if __name__ == "__main__":

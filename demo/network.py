@@ -22,8 +22,10 @@ CONFIG = {
     "length": LENGTH,  # tokens per prompt
     "text": 96,  # width of the text tokens
     "text_blocks": 2,
-    "wide": 68,  # channels of the quarter-size grid
-    "deep": 160,  # channels of the eighth-size grid
+    "wide": 64,  # channels of the quarter-size grid
+    "wide_blocks": 2,  # before and again after the deep ones
+    "deep": 128,  # channels of the eighth-size grid
+    "deep_blocks": 2,
     "head": 32,  # channels per attention head
     "embed": 128,  # width of the noise-level embedding
 }
@@ -40,7 +42,9 @@ def split_heads(x, head):
 def attend(q, k, v, head):
     """Multi-head attention of q [B, T, C] over k and v [B, S, C]: [B, T, C]."""
     q, k, v = (split_heads(part, head) for part in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    # Written out: on grids this small torch's fused kernel trains more slowly on a CPU.
+    scores = (q * head**-0.5) @ k.transpose(2, 3)
+    return (scores.softmax(-1, dtype=q.dtype) @ v).transpose(1, 2).flatten(2)
 
 
 class TextBlock(nn.Module):
@@ -145,6 +149,11 @@ def shuffle(x, n):
     return x.reshape(b, h * n, w * n, c // (n * n))
 
 
+def stack(kind, count, *args):
+    """count blocks of one kind."""
+    return nn.ModuleList(kind(*args) for _ in range(count))
+
+
 class Network(nn.Module):
     """F(c_in x, level, context): the trained part of the denoiser, on RGB latents."""
 
@@ -157,15 +166,14 @@ class Network(nn.Module):
         self.pool = nn.Linear(config["text"], embed)
         self.modulation = nn.Linear(embed, 6 * deep)
         self.enter = nn.Conv2d(48, wide, 3, padding=1)
-        self.down = ConvBlock(wide, embed)
+        self.down = stack(ConvBlock, config["wide_blocks"], wide, embed)
         self.sink = nn.Linear(4 * wide, deep)
         self.places = nn.Parameter(torch.randn(1, deep, 8, 8) * 0.1)
-        self.before = ConvBlock(deep, embed)
-        self.block = Block(deep, config["text"], config["head"])
-        self.after = ConvBlock(deep, embed)
+        self.convs = stack(ConvBlock, config["deep_blocks"], deep, embed)
+        self.blocks = stack(Block, config["deep_blocks"], deep, config["text"], config["head"])
         self.rise = nn.Linear(deep, 4 * wide)
         self.join = nn.Linear(2 * wide, wide)
-        self.up = ConvBlock(wide, embed)
+        self.up = stack(ConvBlock, config["wide_blocks"], wide, embed)
         self.leave = nn.Conv2d(wide, 48, 3, padding=1)
 
     def embed(self, level, context):
@@ -179,17 +187,23 @@ class Network(nn.Module):
         """x [B, 3, H, W] with H and W multiples of 8, level [B], context [B, T, text]: like x."""
         embedding = self.embed(level, context)
         x = conv(self.enter, unshuffle(x.permute(0, 2, 3, 1), 4))
-        kept = x = self.down(x, embedding)
-        x = self.before(self.sink(unshuffle(x, 2)), embedding)
+        for block in self.down:
+            x = block(x, embedding)
+        kept = x
+        x = self.sink(unshuffle(x, 2))
         h, w = x.shape[1:3]
         places = self.places
         if (h, w) != (8, 8):
             places = F.interpolate(places, (h, w), mode="bilinear", align_corners=False)
-        x = x.flatten(1, 2) + places.flatten(2).transpose(1, 2)
-        x = self.block(x, context, self.modulation(embedding))
-        x = self.after(x.unflatten(1, (h, w)), embedding)
+        x = x + places.permute(0, 2, 3, 1)
+        modulation = self.modulation(embedding)
+        for near, far in zip(self.convs, self.blocks, strict=True):
+            x = near(x, embedding)
+            x = far(x.flatten(1, 2), context, modulation).unflatten(1, (h, w))
         x = shuffle(self.rise(x), 2)
-        x = self.up(self.join(torch.cat((x, kept), -1)), embedding)
+        x = self.join(torch.cat((x, kept), -1))
+        for block in self.up:
+            x = block(x, embedding)
         x = conv(self.leave, F.silu(F.layer_norm(x, x.shape[-1:])))
         return shuffle(x, 4).permute(0, 3, 1, 2)
 
