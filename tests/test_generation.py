@@ -192,7 +192,7 @@ def test_a_workflow_without_a_prompt_is_read():
     assert (found.first.sampler, found.first.schedule, found.first.steps) == (
         "dpmpp_2m", "karras", 20
     )
-    assert (found.seed, found.cfg, found.width) == (1, 4.0, 512)
+    assert (found.seed, found.cfg, found.width) == (1, 2.0, 512)
 
 
 def test_graphs_that_lead_nowhere():
