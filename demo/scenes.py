@@ -122,10 +122,11 @@ _ROWS = {1: (0.5,), 2: (0.25, 0.75), 3: (0.1875, 0.5, 0.8125)}
 
 
 # Things stand on a lattice and their sizes come in steps, as if drawn on squared paper: a small
-# network learns clean outlines from few distinct edges. A step of size is one pixel of a square's
-# half side in 64.
+# network learns clean outlines from few distinct edges. A step of size makes a square's half
+# side one pixel (of 64) longer.
+SQUARE = 0.89  # half side of the square of radius 1
 PLACE_STEP = 1 / 16
-RADIUS_STEP = 1 / (64 * 0.89)
+RADIUS_STEP = 1 / (64 * SQUARE)
 
 
 def snap(value, step):
@@ -259,7 +260,7 @@ def _distance(shape, x, y):
     if shape == "ring":
         return (torch.sqrt(x * x + y * y) - 0.76).abs() - 0.27
     if shape == "square":
-        return torch.maximum(x.abs(), y.abs()) - 0.89
+        return torch.maximum(x.abs(), y.abs()) - SQUARE
     u, v = _fold(x, -(y - 0.28), 3)
     return v - 0.62
 

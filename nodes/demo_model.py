@@ -15,8 +15,9 @@ class StrideDemoModel(io.ComfyNode):
             display_name="Load Demo Model (Stride)",
             category="sampling/stride",
             description=(
-                "A tiny model that draws coloured shapes ('a red circle above two blue squares on "
-                "a green background'). It runs on any CPU, to try samplers and schedules with."
+                "A tiny model that draws coloured shapes ('a yellow triangle above a red square on "
+                "a blue background'), best at cfg 2. It runs on any CPU, to try samplers and "
+                "schedules with."
             ),
             inputs=[
                 io.Combo.Input(
