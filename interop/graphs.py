@@ -47,26 +47,33 @@ def _is_node(node: Any) -> bool:
 def _prompt_of(workflow: Mapping[str, Any]) -> dict[str, Any]:
     """A workflow as the editor saves it, as far as its nodes name their widgets."""
     links = {
-        link[0]: [str(link[1]), link[2]] for link in workflow.get("links") or []
-        if isinstance(link, list) and len(link) > 2
+        link[0]: [str(link[1]), link[2]] for link in _list(workflow, "links")
+        if isinstance(link, list) and len(link) > 2 and isinstance(link[0], int)
     }
     prompt = {}
     for node in workflow["nodes"]:
         if not isinstance(node, dict) or node.get("mode", 0) in (2, 4):  # muted, bypassed
             continue
-        slots = [slot for slot in node.get("inputs") or [] if isinstance(slot, dict)]
-        values = node.get("widgets_values")
-        values = list(values) if isinstance(values, list) else []
+        values = list(_list(node, "widgets_values"))
         inputs: dict[str, Any] = {}
-        for slot in slots:
+        for slot in _list(node, "inputs"):
+            if not isinstance(slot, dict) or not isinstance(slot.get("name"), str):
+                continue
             if slot.get("widget") and values:
-                inputs[slot.get("name")] = values.pop(0)
+                inputs[slot["name"]] = values.pop(0)
                 if values and values[0] in _CONTROLS:
                     values.pop(0)
-            if slot.get("link") in links:
-                inputs[slot.get("name")] = links[slot["link"]]
+            link = slot.get("link")
+            if isinstance(link, int) and link in links:
+                inputs[slot["name"]] = links[link]
         prompt[str(node.get("id"))] = {"class_type": str(node.get("type")), "inputs": inputs}
     return prompt
+
+
+def _list(holder: Mapping[str, Any], name: str) -> list[Any]:
+    """The list of that name; none where something else stands there, as anybody may write."""
+    found = holder.get(name)
+    return found if isinstance(found, list) else []
 
 
 def read(prompt: Mapping[str, Node]) -> Generation:

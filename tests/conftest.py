@@ -4,6 +4,7 @@ The repository's root never goes on sys.path: its nodes/ folder would shadow the
 """
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,10 @@ def load_pack():
 
 
 load_pack()
-# How fast a busy machine is decides no test; what hypothesis checks of the examples stays.
-settings.register_profile("stride", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How fast a busy machine is decides no test; what hypothesis checks of the examples stays. In CI
+# the examples are always the same ones; elsewhere every run looks at others.
+settings.register_profile(
+    "stride", deadline=None, suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("stride")

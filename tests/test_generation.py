@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from stride import samplers, schedules
 from stride.interop import a1111, generation, graphs, infotext, pictures, telling
@@ -206,13 +206,30 @@ def test_graphs_that_lead_nowhere():
         assert graphs.load(text) is None
 
 
-@given(st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text() | st.sampled_from(["1", "steps"]),
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+    | st.sampled_from(["1", "steps"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["1", "2", "inputs", "nodes", "links", "sampler", "steps", "positive",
-                         "widgets_values", "widget", "name", "seed", "id", "type"]), inner),
+        st.sampled_from(["1", "2", "inputs", "nodes", "links", "link", "sampler", "steps",
+                         "positive", "widgets_values", "widget", "name", "seed", "id", "type"]),
+        inner),
     max_leaves=30,
-))  # fmt: skip
+)  # fmt: skip
+# A workflow to the depth where its parts are looked at, and then anything.
+_SLOT = st.fixed_dictionaries({}, optional={"name": _JSON, "link": _JSON, "widget": _JSON})
+_NODE = st.fixed_dictionaries({"inputs": _JSON | st.lists(_JSON | _SLOT)}, optional={
+    "id": _JSON, "type": _JSON, "mode": _JSON, "widgets_values": _JSON | st.lists(_JSON),
+})
+_WORKFLOW = st.fixed_dictionaries({
+    "nodes": st.lists(_JSON | _NODE, max_size=3),
+    "links": _JSON | st.lists(st.lists(_JSON, max_size=4), max_size=3),
+})
+
+
+@given(_JSON | _WORKFLOW)
+@example({"links": True, "nodes": []})
+@example({"nodes": [{"inputs": True}, {"inputs": [{"link": []}]}, {"inputs": [{"name": {}}]}]})
+@example({"nodes": [], "links": [[[], 1, 2], [{}, 1, 2]]})
 def test_any_json_is_a_graph_or_none(value):
     graph = graphs.load(json.dumps(value))
     if graph is not None:

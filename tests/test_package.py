@@ -1,7 +1,6 @@
 """What the registry and its scanner ask of the files that are shipped."""
 
 import ast
-import fnmatch
 import json
 import re
 import subprocess
@@ -17,23 +16,19 @@ TRIPWIRES = re.compile(
 )
 
 
-def shipped():
-    """Tracked files less .comfyignore, as the registry's archive has them."""
+def tracked(*options):
     listed = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if listed.returncode:
         pytest.skip("not a git checkout")
-    lines = (ROOT / ".comfyignore").read_text().splitlines()
-    rules = [line for line in lines if line and not line.startswith("#")]
+    return [name for name in listed.stdout.split("\0") if name]
 
-    def ignored(name):
-        return any(
-            name.startswith(rule) if rule.endswith("/") else fnmatch.fnmatch(name, rule)
-            for rule in rules
-        )
 
-    return [name for name in listed.stdout.split() if not ignored(name)]
+def shipped():
+    """Tracked files less .comfyignore, as the registry's archive has them: by git's own rules."""
+    left_out = tracked("--ignored", "--cached", "--exclude-from=.comfyignore")
+    return [name for name in tracked() if name not in left_out]
 
 
 def test_the_archive_holds_the_pack_and_nothing_else():
@@ -41,7 +36,9 @@ def test_the_archive_holds_the_pack_and_nothing_else():
     for needed in ("__init__.py", "host/run.py", "pyproject.toml", "node_list.json", "LICENSE",
                    "demo/stride_demo.safetensors", "web/docs/StrideKSampler.md"):
         assert needed in names
-    assert not [n for n in names if n.startswith(("tests/", "devtools/", ".ci/"))]
+    assert not [n for n in names if n.startswith(("tests/", "devtools/", ".ci/", "docs/"))]
+    pages = [n for n in tracked() if n.startswith("web/")]
+    assert pages and set(pages) <= set(names)  # /docs/ must not take web/docs/ along
     assert sum((ROOT / n).stat().st_size for n in names) < 6_000_000
 
 
