@@ -3,12 +3,12 @@
 import sys
 from importlib.util import find_spec
 
-from . import advice, interop, samplers, schedules
-from .interop import resolve
+from . import advice, names, samplers, schedules
 from .library import sample, stepper
+from .names import resolve
 
 __version__ = "0.1.0"
-__all__ = ["advice", "interop", "resolve", "sample", "samplers", "schedules", "stepper"]
+__all__ = ["advice", "names", "resolve", "sample", "samplers", "schedules", "stepper"]
 
 if find_spec("comfy") is not None:
     from . import host

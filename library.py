@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from . import samplers, schedules
-from .interop import is_class, resolve
+from .engine.streams import source
+from .names import is_class, resolve
 from .samplers import FLOW, VE, Process, Stepper
-from .samplers.streams import source
 from .schedules import ModelSpec
 
 

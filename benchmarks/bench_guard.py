@@ -38,8 +38,8 @@ def main():
     import torch
 
     stride = load_pack()
-    module = sys.modules["stride.samplers.run"]
-    from stride.samplers.report import Recorder
+    module = sys.modules["stride.engine.run"]
+    from stride.engine.report import Recorder
 
     samplers = stride.samplers
     spec = stride.schedules.ModelSpec.discrete()

@@ -1,9 +1,9 @@
 """What the guidance patches do to the demo model's pictures: `python3 dev.py bench guidance`.
 
-Held-out prompts of `demo/evaluate.py`, 12 steps of dpmpp_2m, a high cfg with each patch and
+Held-out prompts of `training/evaluate.py`, 12 steps of dpmpp_2m, a high cfg with each patch and
 without, in ComfyUI. Of the last latents, whose range is -1 to 1: their standard deviation, the
 share of values beyond the range (which a picture cuts off), the mean distance to the same run at
-the demo's own cfg; the share of prompts that the rule of `demo/recognise.py` recognises, kinds
+the demo's own cfg; the share of prompts that the rule of `training/recognise.py` recognises, kinds
 with background and everything asked; and how many prompts the network answered in a run. Nothing
 here is a quality on your model.
 """
@@ -50,12 +50,12 @@ def main():
 
     load_pack()
     comfy = load_host()
-    sys.path.append(str(ROOT / "demo"))
+    sys.path += [str(ROOT / "demo"), str(ROOT / "training")]
     from recognise import verdict
     from scenes import caption, random_scene
     from stride import guidance
-    from stride.demo.host_model import load
-    from stride.host.patches import patched
+    from stride.host.demo import load
+    from stride.host.run.ours.patches import patched
     from stride.host.sampling import sampler_object, sigmas_for
 
     rng = np.random.default_rng(20_000)

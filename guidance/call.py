@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..samplers.process import Process
+from ..process import Process
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ..process import VE
 from ..registry import Options, option, option_set
-from ..samplers.process import VE
 from .call import Call, dot, tiny
 
 

@@ -5,43 +5,24 @@ Everything else asks this package for the host's parts; ``samplers/`` and ``sche
 
 from __future__ import annotations
 
-import comfy.latent_formats
-import comfy.model_base
-import comfy.model_patcher
-import comfy.model_sampling
-import comfy.sd
-import comfy.sd1_clip
-import comfy.supported_models_base
 from comfy_api.latest import ComfyExtension, io
 
 from .. import guidance
-from ..interop.a1111_run import Settings as A1111Settings
-from . import (
-    advise,
-    embedding,
-    hires,
-    kinds,
-    levels,
-    options,
-    patches,
-    pictures,
-    renamed,
-    report,
-    routes,
-    texts,
-    wrappers,
-)
-from .advise import problem_with
+from ..a1111.run import Settings as A1111Settings
+from . import hires, levels, options, renamed
 from .ksample import ksample
-from .names import register, sampler_names, schedule_names
+from .lists import kinds
+from .lists.names import register, sampler_names, schedule_names
+from .run import embedding, patches, wrappers
 from .sampling import note_on, sampler_object, sigmas_for
-from .words import describe, show_on_node
+from .shown import advise, pictures, report, routes, texts
+from .shown.advise import problem_with
+from .shown.words import describe, show_on_node
 
 __all__ = [
     "A1111Settings",
     "ComfyExtension",
     "advise",
-    "comfy",
     "describe",
     "embedding",
     "guidance",

@@ -10,13 +10,13 @@ import comfy.model_sampling
 import comfy.samplers
 import torch
 
+from ..a1111.run import Model, Settings, plan
 from ..advice import is_automatic
-from ..interop.a1111_run import Model, Settings, plan
 from ..samplers import FLOW, VE
 from ..schedules import ModelSpec
-from .model import family_of, process_of
-from .names import apart, canonical
-from .run import HostNoise, HostRun, Terms
+from .lists.model import family_of, process_of
+from .lists.names import apart, canonical
+from .run.ours import HostNoise, HostRun, Terms
 from .setup import Asked, Setup
 
 _TABLE = 1000  # noise levels of the models that A1111 1.10.1 runs

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from ..samplers import Carry
-from .names import canonical
-from .run import Stopped
+from .lists.names import canonical
+from .run.ours import Stopped
 
 KEY = "stride"  # where a LATENT keeps a stopped run
 

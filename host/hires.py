@@ -13,8 +13,9 @@ from typing import Any
 import comfy.utils
 import torch
 
-from . import a1111, advise, carry, options, record
+from . import a1111, carry, options, record
 from .ksample import ksample
+from .shown import advise
 
 SAME = "use same"
 IN_LATENT = ("bilinear", "nearest-exact", "area", "bicubic", "bislerp")

@@ -10,7 +10,7 @@ import comfy.utils
 import latent_preview
 
 from . import a1111, carry, record
-from .names import pair
+from .lists.names import pair
 from .setup import Asked, standard
 
 

@@ -8,7 +8,7 @@ import torch
 
 from ..samplers import VE
 from ..schedules import transforms
-from .model import process_of
+from .lists.model import process_of
 
 blend, split_at = transforms.blend, transforms.split_at
 

@@ -10,8 +10,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..registry import Options
-from .names import REGISTRIES, canonical
-from .watch import RunSettings
+from .lists.names import REGISTRIES, canonical
+from .run.watch import RunSettings
 
 # What travels from node to node: {"sampler" or "schedule": (its name, {option: value})}, and
 # "run": ("settings", {setting: value}); "a1111": the Settings of a run by A1111's rules.

@@ -8,9 +8,9 @@ import comfy.samplers
 import torch
 
 from .. import schedules
-from .model import family_of, spec_of
-from .names import alone, canonical, ours, problem_with
-from .run import HostRun, TheirRun
+from .lists.model import family_of, spec_of
+from .lists.names import alone, canonical, ours, problem_with
+from .run.ours import HostRun, TheirRun
 
 
 def sigmas_for(

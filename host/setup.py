@@ -10,12 +10,12 @@ import comfy.sample
 import comfy.samplers
 import torch
 
-from ..interop.a1111_run import Settings
-from ..samplers.streams import GENERATORS, A1111Noise
+from ..a1111.run import Settings
+from ..engine.streams import GENERATORS, A1111Noise
 from .carry import anew, resumable
-from .names import ours
+from .lists.names import ours
+from .run.watch import ANEW, Box, RunSettings
 from .sampling import note_on, sampler_object, sigmas_for
-from .watch import ANEW, Box, RunSettings
 
 
 @dataclass(frozen=True)

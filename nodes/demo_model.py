@@ -38,6 +38,6 @@ class StrideDemoModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, prediction, outlines=0.0) -> io.NodeOutput:
-        from ..demo.host_model import load  # read only where the demo is used
+        from ..host.demo import load  # read only where the demo is used
 
         return io.NodeOutput(*load(prediction, outlines))

@@ -12,6 +12,13 @@ from collections.abc import Sequence
 
 import torch
 
+from ..engine.guard import NotFinite
+from ..engine.noise import KeyedNoise, PathNoise
+from ..engine.run import Carry, Denoise, OnStep, run
+from ..engine.stepper import StepOutput, Stepper
+from ..engine.streams import source
+from ..engine.table import Draw, Row, Table, check_sigmas
+from ..process import FLOW, VE, Process
 from ..registry import Registry
 from . import (
     adams,
@@ -30,13 +37,6 @@ from . import (
 )
 from .compose import Part, alternate, inject
 from .entry import Sampler
-from .guard import NotFinite
-from .noise import KeyedNoise, PathNoise
-from .process import FLOW, VE, Process
-from .run import Carry, Denoise, OnStep, run
-from .stepper import StepOutput, Stepper
-from .streams import source
-from .table import Draw, Row, Table, check_sigmas
 
 FAMILIES = (
     euler, exponential_multistep, unipc, stochastic, sa_solver, er_sde, exponential_single,

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from ..engine.table import Row, split_row
+from ..process import Process
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
-from .process import Process
 from .quadrature import integrate
 from .runge_kutta import CLASSICAL_4, HEUN_EULER, Stage, Tableau
-from .table import Row, split_row
 
 # Adams-Bashforth on a uniform grid, newest first.
 _FIXED = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12),

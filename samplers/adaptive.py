@@ -21,13 +21,13 @@ from typing import Any
 
 import torch
 
+from ..engine.run import Machine
+from ..engine.table import Draw, Ref, Row, check_sigmas
+from ..process import Process
 from ..registry import choice, option, option_set
 from .entry import Noisy, Sampler
 from .exponential_single import three_stage
-from .process import Process
-from .run import Machine
 from .runge_kutta import BOGACKI_SHAMPINE, DORMAND_PRINCE, HEUN_EULER, Tableau
-from .table import Draw, Ref, Row, check_sigmas
 
 
 @option_set

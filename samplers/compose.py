@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from ..engine.table import Draw, Ref, Row, Table
+from ..process import VE, Process
 from ..registry import option_set
 from .entry import Deterministic, Noisy, Sampler
-from .process import VE, Process
-from .table import Draw, Ref, Row, Table
 
 _TRIAL = (*(10.0 * 0.87**i for i in range(40)), 0.0)
 

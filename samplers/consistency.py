@@ -12,10 +12,10 @@ from functools import cache
 
 import numpy as np
 
+from ..engine.table import Draw, Row, split_row
+from ..process import Process, Split
 from ..registry import choice, option, option_set
 from .entry import Deterministic, Noisy, Sampler
-from .process import Process, Split
-from .table import Draw, Row, split_row
 
 
 @option_set

@@ -15,11 +15,11 @@ import math
 from collections.abc import Iterator
 from functools import partial
 
+from ..engine.table import Row, split_row
+from ..process import Process, Split
 from ..registry import option, option_set
 from .entry import Eta, Sampler
 from .exponential_single import combine, midpoint, one_stage, three_stage
-from .process import Process, Split
-from .table import Row, split_row
 
 _TABLEAUS = {1: one_stage, 2: midpoint, 3: partial(three_stage, gamma=0.0)}
 

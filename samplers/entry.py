@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from ..engine.table import Row, Table, cfg_pp, check_sigmas
+from ..process import VE, Process
 from ..registry import Entry, Options, choice, option, option_set
-from .process import VE, Process
-from .table import Row, Table, cfg_pp, check_sigmas
 
 NOISES = ("independent", "path", "host", "a1111", "a1111_nv")
 

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..engine.table import Row
+from ..process import Decay, Process
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
-from .process import Decay, Process
 from .quadrature import integrate
 from .stochastic import sde_row
-from .table import Row
 
 
 @option_set

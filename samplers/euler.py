@@ -7,8 +7,8 @@ DDIM variance on either process.
 
 from __future__ import annotations
 
+from ..process import Process
 from .entry import Sampler
-from .process import Process
 from .runge_kutta import EULER, Churn, fixed, method
 
 _EULER = method(fixed(EULER))

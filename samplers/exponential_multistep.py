@@ -17,11 +17,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ..engine.table import Row, split_row
+from ..process import Process, Split
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
 from .phi import apply, moments
-from .process import Process, Split
-from .table import Row, split_row
 
 
 @option_set

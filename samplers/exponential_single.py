@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ..engine.table import Draw, Row, split_row
+from ..process import Decay, Process
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
 from .phi import phi
-from .process import Decay, Process
-from .table import Draw, Row, split_row
 
 # Weights of D_1, D_2 ... for stage 1, stage 2 ..., the result. D_0 always gets the rest.
 Weights = tuple[tuple[float, ...], ...]

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ..engine.table import Row, renoise_row
+from ..process import Process
 from ..registry import option, option_set
 from .entry import Deterministic, Noisy, Sampler
-from .process import Process
 from .runge_kutta import EULER, HEUN_EULER
-from .table import Row, renoise_row
 
 
 @option_set

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
+from ..engine.table import Row, renoise_row, split_row
+from ..process import Process, Split
 from ..registry import option, option_set
 from .entry import Eta, Sampler
-from .process import Process, Split
-from .table import Row, renoise_row, split_row
 
 
 @option_set

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import NamedTuple
 
+from ..engine.table import Row
+from ..process import Process
 from ..registry import option, option_set
 from .entry import Deterministic, Noisy, Sampler
 from .phi import apply, moments
-from .process import Process
 from .stochastic import sde_row
-from .table import Row
 
 
 @option_set

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import takewhile
 
+from ..engine.table import Draw, Row
+from ..process import Decay, Process
 from .entry import Sampler
 from .exponential_multistep import Multistep
 from .phi import apply
-from .process import Decay, Process
-from .table import Draw, Row
 
 
 def sde_row(

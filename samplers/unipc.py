@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from ..engine.table import Row
+from ..process import Process
 from ..registry import choice, option, option_set
 from .entry import Deterministic, Sampler
 from .phi import apply, moments
-from .process import Process
-from .table import Row
 
 Answer = Mapping[int, float]  # weights, by row, of the D that it is made of
 

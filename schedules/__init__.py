@@ -7,17 +7,7 @@
 from __future__ import annotations
 
 from ..registry import Registry
-from . import (
-    beta,
-    closed_form,
-    distilled,
-    flow,
-    log_snr,
-    model_grid,
-    spacing,
-    tables,
-    transforms,
-)
+from . import beta, closed_form, distilled, flow, log_snr, model_grid, spacing, tables, transforms
 from .entry import MAX_STEPS, Schedule, check_steps, planned_steps
 from .spec import ModelSpec
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..process import FLOW
 from ..registry import Options
-from ..samplers.process import FLOW
 from .entry import Schedule
 from .published import Origin, at_times
 from .spec import ModelSpec

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
+from ..process import FLOW
 from ..registry import Options, option, option_set
-from ..samplers.process import FLOW
 from .spec import ModelSpec
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from ..samplers.process import VE, Process
+from ..process import VE, Process
 from .spec import ModelSpec
 
 _TITLES = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..samplers.process import FLOW, VE, Process
+from ..process import FLOW, VE, Process
 from . import training
 
 # The model families for which somebody published a table of noise levels.

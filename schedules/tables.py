@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from ..process import FLOW
 from ..registry import Options, choice, option, option_set
-from ..samplers.process import FLOW
 from .entry import Schedule
 from .published import Origin, at_times, resample
 from .spec import ModelSpec

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..samplers.process import FLOW, VE, Process
+from ..process import FLOW, VE, Process
 from .entry import MAX_STEPS, separate
 
 Levels = Sequence[float] | torch.Tensor

@@ -14,8 +14,8 @@ import pytest
 import torch
 from diffusers_driver import Draws, denoise, start
 from stride import samplers
-from stride.interop import a1111_run
-from stride.interop.a1111_run import Model, Settings
+from stride.a1111 import run as a1111_run
+from stride.a1111.run import Model, Settings
 from stride.samplers import VE
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "a1111_runs.json").read_text())["runs"]

@@ -10,10 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from stride import samplers, schedules
-from stride.interop import a1111, a1111_run
-from stride.interop.a1111_run import Model, Settings, plan
+from stride.a1111 import run as a1111_run
+from stride.a1111.run import Model, Settings, plan
+from stride.engine.streams import A1111Noise
+from stride.names import a1111
 from stride.samplers import Draw
-from stride.samplers.streams import A1111Noise
 
 FOLDER = Path(__file__).parent / "golden"
 LISTS = json.loads((FOLDER / "a1111_schedules.json").read_text())

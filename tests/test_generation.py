@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from stride import samplers, schedules
-from stride.interop import a1111, generation, graphs, infotext, pictures, telling
-from stride.interop.generation import Generation, Pass, read
+from stride.a1111 import generation, graphs, infotext, pictures, telling
+from stride.a1111.generation import Generation, Pass, read
+from stride.names import a1111
 
 TAIL = "CFG scale: 7, Seed: 4, Size: 512x768"
 

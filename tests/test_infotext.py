@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from stride.interop import infotext
-from stride.interop.emphasis import uses_emphasis
+from stride.a1111 import infotext
+from stride.a1111.emphasis import uses_emphasis
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "a1111_infotext.json").read_text())
 # A1111's own expressions, as recorded: what the scanner has to find, slowly.

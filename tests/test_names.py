@@ -8,8 +8,8 @@ import pytest
 import stride
 from hypothesis import given
 from hypothesis import strategies as st
-from stride import interop, samplers, schedules
-from stride.interop import a1111, resolve
+from stride import names, samplers, schedules
+from stride.names import a1111, resolve
 
 FOLDER = Path(__file__).parent / "golden"
 GOLDEN = json.loads((FOLDER / "a1111_names.json").read_text())
@@ -22,7 +22,7 @@ VERSIONS = {
 
 
 def test_it_is_the_librarys():
-    assert stride.resolve is interop.resolve
+    assert stride.resolve is names.resolve
 
 
 # A1111, exact ------------------------------------------------------------------------------------
@@ -167,15 +167,15 @@ def spelled(entry):
 @pytest.mark.parametrize("entry", list(samplers.REGISTRY), ids=lambda e: e.name)
 def test_our_own_names_stay(entry):
     for name in (*spelled(entry), entry.label.upper(), f"stride_{entry.name}", f" {entry.name} "):
-        assert resolve(name) == interop.Pair(entry.name)
+        assert resolve(name) == names.Pair(entry.name)
         for curve in ("karras", "SGM Uniform", "Align Your Steps (A1111)"):
-            assert resolve(name, curve) == interop.Pair(entry.name, {}, schedules.get(curve).name)
+            assert resolve(name, curve) == names.Pair(entry.name, {}, schedules.get(curve).name)
 
 
 def test_every_combined_name():
     for entry in samplers.REGISTRY:
         for curve in schedules.REGISTRY:
-            want = interop.Pair(entry.name, {}, curve.name)
+            want = names.Pair(entry.name, {}, curve.name)
             assert resolve(f"{entry.label} {curve.label}") == want
             assert resolve(f"{entry.name}_{curve.name}") == want
             assert resolve(entry.name, curve.label) == want

@@ -11,8 +11,8 @@ import pytest
 import torch
 from diffusers_driver import SD, Draws, Row, Theirs, denoise, start
 from diffusers_rows import ROWS
-from stride import interop, resolve, samplers, schedules
-from stride.interop import diffusers as classes
+from stride import names, resolve, samplers, schedules
+from stride.names import diffusers as classes
 from stride.schedules import ModelSpec
 
 diffusers = pytest.importorskip("diffusers", reason="diffusers is in requirements-dev.txt")
@@ -218,7 +218,7 @@ def test_notes(name, config, note):
 
 
 def test_where_the_class_may_stand():
-    want = interop.Pair("dpmpp_2m", {}, "karras")
+    want = names.Pair("dpmpp_2m", {}, "karras")
     cls = "DPMSolverMultistepScheduler"
     assert resolve(cls, use_karras_sigmas=True) == want
     assert resolve(None, cls, use_karras_sigmas=True) == want

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stride import samplers, schedules
+from stride.engine.noise import _quantiles
 from stride.samplers import VE, Draw, KeyedNoise, PathNoise, run
-from stride.samplers.noise import _quantiles
 
 MANY = torch.empty(1, 400_000)
 levels = st.floats(math.log(1e-3), math.log(5e3)).map(math.exp)

@@ -33,10 +33,11 @@ def shipped():
 
 def test_the_archive_holds_the_pack_and_nothing_else():
     names = shipped()
-    for needed in ("__init__.py", "host/run.py", "pyproject.toml", "node_list.json", "LICENSE",
+    for needed in ("__init__.py", "host/run/ours.py", "pyproject.toml", "node_list.json", "LICENSE",
                    "demo/stride_demo.safetensors", "web/docs/StrideKSampler.md"):
         assert needed in names
-    assert not [n for n in names if n.startswith(("tests/", "devtools/", ".ci/", "docs/"))]
+    ours = ("tests/", "devtools/", ".ci/", "docs/", "training/")
+    assert not [n for n in names if n.startswith(ours)]
     pages = [n for n in tracked() if n.startswith("web/")]
     assert pages and set(pages) <= set(names)  # /docs/ must not take web/docs/ along
     assert sum((ROOT / n).stat().st_size for n in names) < 6_000_000

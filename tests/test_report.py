@@ -11,8 +11,8 @@ import torch
 from problems import gaussian
 from sampler_rows import TABLES, answers, quiet
 from stride import samplers
+from stride.engine.report import Recorder
 from stride.samplers import FLOW, VE
-from stride.samplers.report import Recorder
 
 SIGMAS = (10.0, 4.0, 1.0, 0.3, 0.0)
 

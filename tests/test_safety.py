@@ -7,8 +7,9 @@ import pytest
 import torch
 from problems import gaussian
 from stride import samplers
-from stride.samplers import VE, NotFinite, guard
-from stride.samplers.sparing import Sparing, out_of_memory
+from stride.engine import guard
+from stride.engine.sparing import Sparing, out_of_memory
+from stride.samplers import VE, NotFinite
 
 SIGMAS = (10.0, 4.0, 1.0, 0.3, 0.0)
 # A one-stage, a multistep, a two-stage and two stochastic methods, one with CFG++.

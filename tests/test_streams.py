@@ -8,9 +8,9 @@ import pytest
 import torch
 from problems import gaussian
 from stride import library, samplers
+from stride.engine.streams import GENERATORS, A1111Noise, NvGenerator, philox_4x32, source
 from stride.samplers import VE, Draw
 from stride.samplers.entry import NOISES
-from stride.samplers.streams import GENERATORS, A1111Noise, NvGenerator, philox_4x32, source
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "a1111_rng.json").read_text())
 KINDS = {"CPU": "a1111", "NV": "a1111_nv"}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from client import Failed
-from stride.interop.a1111_run import Settings
+from stride.a1111.run import Settings
 
 pytestmark = pytest.mark.host
 
@@ -366,7 +366,7 @@ def test_the_switch(host, scene):
 
 @pytest.mark.parametrize("prediction", ["eps", "v", "flow"])
 def test_every_sampler_of_a1111_draws_a_picture(host, scene, prediction):
-    from stride.interop import a1111
+    from stride.names import a1111
 
     graph = scene(prediction, size=128)
     names = [row.ours for row in a1111.SAMPLERS if prediction != "flow" or not row.own_levels]

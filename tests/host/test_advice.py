@@ -22,7 +22,7 @@ def as_model(comfy, config, **network):
 
 
 def family(comfy, config, **network):
-    from stride.host.model import facts_of
+    from stride.host.lists.model import facts_of
 
     return facts_of(as_model(comfy, config, **network))
 
@@ -55,7 +55,7 @@ def test_facts_that_are_no_class_of_the_host(comfy):
 ])
 def test_a_preset_without_levels_for_the_steps(comfy, config, steps, distilled, schedule):
     """Like levels where a plain schedule has them; else an error that says what was chosen."""
-    from stride.host.advise import settle
+    from stride.host.shown.advise import settle
 
     model = as_model(comfy, config)
     if schedule:
@@ -66,7 +66,7 @@ def test_a_preset_without_levels_for_the_steps(comfy, config, steps, distilled, 
 
 
 def test_a_distilled_schedule_says_what_the_sampler_is(comfy):
-    from stride.host.advise import settle
+    from stride.host.shown.advise import settle
 
     settled = settle(as_model(comfy, "SDXL"), 4, 1.0, "automatic", "SDXL Lightning")
     assert settled.sampler == "euler" and "SDXL lightning" in settled.reason

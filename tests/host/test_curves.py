@@ -37,7 +37,7 @@ MODELS = ["sd", "zsnr", "flow 1.0", "flow 1.15", "flow 3.0", "flow 8.0", "flow 1
 
 
 def spec_of(host):
-    from stride.host.model import spec_of  # only importable where the host is
+    from stride.host.lists.model import spec_of  # only importable where the host is
 
     return spec_of(host)
 

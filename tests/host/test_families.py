@@ -16,7 +16,7 @@ pytestmark = pytest.mark.host
 ])  # fmt: skip
 def test_family_of_the_hosts_models(comfy, config, family):
     import comfy.supported_models
-    from stride.host.model import family_of
+    from stride.host.lists.model import family_of
     from stride.schedules.spec import FAMILIES
 
     made = getattr(comfy.supported_models, config)({"in_channels": 4, "hidden_size": 6144})

@@ -10,7 +10,7 @@ import pytest
 import torch
 from client import Failed, Rejected, to_prompt
 from PIL import Image, PngImagePlugin
-from stride.interop import infotext
+from stride.a1111 import infotext
 
 pytestmark = pytest.mark.host
 

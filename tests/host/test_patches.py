@@ -13,7 +13,7 @@ pytestmark = pytest.mark.host
 @pytest.fixture(scope="module")
 def demo(comfy):
     """(MODEL, positive, negative) of the demo network by prediction."""
-    from stride.demo.host_model import load
+    from stride.host.demo import load
 
     made = {}
     for prediction in ("eps", "flow"):
@@ -45,7 +45,7 @@ def run(parts, model=None, sampler="euler", cfg=4.0, steps=4, batch=1, guider=No
 
 
 def with_patches(model, *patches):
-    from stride.host.patches import patched
+    from stride.host.run.ours.patches import patched
 
     for patch in patches:
         model = patched(model, patch)
@@ -85,7 +85,7 @@ def test_the_model_that_comes_in_is_left_as_it_is(demo, kinds):
 
 def test_neutral_patches_nothing(demo):
     from stride import guidance as g
-    from stride.host.embedding import embedded
+    from stride.host.run.ours.embedding import embedded
 
     model = demo["eps"][0]
     for patch in (
@@ -271,7 +271,7 @@ def test_nothing_is_read_back_in_a_step(comfy, demo, kinds, monkeypatch):
 
         def read(self, *rest):
             asked_by = sys._getframe(1).f_code.co_filename
-            if going and ("/guidance/" in asked_by or asked_by.endswith("host/patches.py")):
+            if going and ("/guidance/" in asked_by or asked_by.endswith("run/patches.py")):
                 raise AssertionError(f"{name} of a tensor in a step, by {asked_by}")
             return plain(self, *rest)
 
@@ -328,7 +328,7 @@ def draw(model, **told):
 
 def test_guidance_embedding_is_what_the_hosts_nodes_make_of_the_prompt(comfy):
     """FluxGuidance puts a number into the prompt, FluxDisableGuidance None."""
-    from stride.host.embedding import embedded
+    from stride.host.run.ours.embedding import embedded
 
     model = flux_model(True)
     plain = draw(model)
@@ -350,7 +350,7 @@ def test_guidance_embedding_is_what_the_hosts_nodes_make_of_the_prompt(comfy):
 
 
 def test_a_model_without_guidance_embedding_is_refused(demo):
-    from stride.host.embedding import embedded
+    from stride.host.run.ours.embedding import embedded
 
     for model in (flux_model(False), demo["eps"][0]):
         with pytest.raises(ValueError, match="has no guidance embedding"):
@@ -387,8 +387,8 @@ def test_the_hosts_cfg_zero_lacks_the_term_in_x(demo):
 def test_a_curve_goes_over_a_run_in_pieces(comfy, demo):
     """The host's Euler above sigma 1 and ours below: the cfgs of one run."""
     from stride import guidance as g
+    from stride.host.run.ours.wrappers import alternating
     from stride.host.sampling import sampler_object
-    from stride.host.wrappers import alternating
 
     parts, seen = demo["eps"], []
     model = with_hook(with_patches(parts[0], g.Curve("linear", 1.0, 0.0)),

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.host
 
 @pytest.fixture(scope="module")
 def wrappers(comfy):
-    from stride.host import wrappers
+    from stride.host.run.ours import wrappers
 
     return wrappers
 
@@ -23,7 +23,7 @@ def theirs(comfy):
 @pytest.fixture
 def ours(comfy, wrappers):
     from stride import samplers
-    from stride.host.run import HostRun
+    from stride.host.run.ours.ours import HostRun
 
     def made(name, **options):
         return comfy.samplers.KSAMPLER(HostRun(samplers.get(name), options))
@@ -75,7 +75,7 @@ def test_ours_hand_over_their_history_and_the_hosts_cannot(wrappers, ours, their
 def test_a_registered_name_is_one_of_ours(comfy, wrappers, ours, model):
     """What the host's KSamplerSelect makes of ``stride_dpmpp_2m`` is taken for what it is."""
     from stride import samplers
-    from stride.host.names import _registered
+    from stride.host.lists.names import _registered
 
     chosen = comfy.samplers.KSAMPLER(_registered(samplers.get("dpmpp_2m")), {"order": 1})
     run = wrappers.run_of(chosen)
@@ -160,7 +160,7 @@ def test_the_error_that_is_shown(comfy, wrappers, theirs):
 
 def test_run_settings_go_along(wrappers, ours, model):
     """A wrapped run in float64 is one in float64; two that differ do not make one run."""
-    from stride.host.watch import RunSettings
+    from stride.host.run.ours.watch import RunSettings
 
     first, second = ours("dpmpp_2m"), ours("dpmpp_2m")
     first.sampler_function.settings = RunSettings(precision="float64")

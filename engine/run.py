@@ -1,0 +1,200 @@
+"""The one loop: it alone touches tensors, calls the model and remembers what a table needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from ..process import Process
+from .guard import Guard, parts_of
+from .table import Draw, Ref, Row, check_sigmas
+
+# (x [B, ...], sigma [B]) to D, or to (D, U) where the unconditional answer U is wanted too. It may
+# have `of(k)`, itself for image k; `parts()`, see `guard.parts_of`; `computes_in`, its own dtype.
+Denoise = Callable[
+    [torch.Tensor, torch.Tensor], torch.Tensor | tuple[torch.Tensor, torch.Tensor]
+]
+Noise = Callable[[torch.Tensor, Draw], torch.Tensor]  # unit noise, shaped like the tensor
+OnStep = Callable[[dict[str, Any]], None]
+
+
+class Plan(Protocol):
+    """What a run follows: a Table, or an adaptive method that makes its rows on the way."""
+
+    sigmas: tuple[float, ...]
+    s_noise: float
+
+    @property
+    def guided(self) -> bool:
+        """Whether rows read the unconditional answer."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether the rows depend on the latent, so that each image of a batch has its own."""
+
+    def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
+        """The numbered rows of ``steps`` user's steps after the first ``past`` ones.
+
+        The machine takes a row before the next one is asked for, so an adaptive method may look
+        at ``machine.x`` and ``machine.memory`` to decide.
+        """
+
+    def keeps(self, ref: Ref, k: int) -> bool:
+        """Whether ``ref`` is still needed once row k is done."""
+
+
+Build = Callable[[tuple[float, ...], Process], Plan]
+
+
+@dataclass(frozen=True)
+class Carry:
+    """All that a later run needs to go on exactly where this one stopped.
+
+    sigmas: the levels visited since the cold start; x is at the last one.
+    memory: remembered tensors by (kind, row), see ``table.Ref``.
+    """
+
+    sigmas: tuple[float, ...]
+    x: torch.Tensor
+    memory: dict[Ref, torch.Tensor]
+
+
+def run(
+    build: Build,
+    denoise: Denoise,
+    x: torch.Tensor,
+    sigmas: Sequence[float],
+    process: Process,
+    *,
+    noise: Noise,
+    until: int | None = None,
+    carry: Carry | None = None,
+    on_step: OnStep | None = None,
+) -> Carry:
+    """Run the steps between ``sigmas`` and return x with what a next run would need.
+
+    build: (sigmas, process) -> Plan. denoise: (x [B, ...], sigma [B]) -> D [B, ...] or (D, U).
+    Where the plan wants images alone, they are run one after the other as batches of one, with
+    ``denoise.of(k)`` and ``noise.of(k)`` where there is such a method.
+    x: the noisy latent at ``sigmas[0]``; with ``carry`` its x is used instead, bit for bit.
+    until: stop after this many steps (the later sigmas then only tell the table what follows).
+    carry: what an earlier run returned; its last sigma must be ``sigmas[0]``.
+    on_step: called once a step, before it is taken, with i, x, denoised, sigma, sigma_hat.
+    Raises ValueError for bad sigmas or a wrong shape, NotFinite for NaN or Inf.
+    """
+    sigmas = check_sigmas(sigmas, process)
+    until = len(sigmas) - 1 if until is None else until
+    if not 0 <= until < len(sigmas):
+        raise ValueError(f"until must be from 0 to {len(sigmas) - 1} steps, got {until}")
+    past, x, memory = _resume(x, sigmas[0], carry)
+    plan = build(past + sigmas, process)
+    whole = Machine(plan, len(past), denoise, noise, x, memory, on_step)
+    del x, memory  # the machine forgets them once they are used, and so must this frame
+    machines = whole.images() if plan.alone else [whole]
+    for machine in machines:
+        for k, row in plan.walk(machine, len(past), until):
+            machine.take(k, row)
+        machine.guard.finish()
+    x = machine.x if machine is whole else torch.cat([machine.x for machine in machines])
+    return Carry((past + sigmas)[: len(past) + until + 1], x, machine.memory)
+
+
+def _resume(
+    x: torch.Tensor, sigma: float, carry: Carry | None
+) -> tuple[tuple[float, ...], torch.Tensor, dict[Ref, torch.Tensor]]:
+    """The levels visited before ``sigma``, the latent and the memory that a run begins with."""
+    if carry is None:
+        return (), x, {}
+    if carry.sigmas[-1] != sigma:
+        raise ValueError(
+            f"the carried run stopped at sigma {carry.sigmas[-1]:.9g}, "
+            f"this one starts at {sigma:.9g}"
+        )
+    memory = {ref: tensor.to(x.device) for ref, tensor in carry.memory.items()}
+    return carry.sigmas[:-1], carry.x.to(x.device, copy=True), memory
+
+
+class Machine:
+    """What a run holds while its rows are taken: the latent, the memory, the model, the noise."""
+
+    def __init__(
+        self, plan: Plan, past: int, denoise: Denoise, noise: Noise, x: torch.Tensor,
+        memory: dict[Ref, torch.Tensor], on_step: OnStep | None,
+    ) -> None:
+        self.plan, self.past, self.denoise, self.noise = plan, past, denoise, noise
+        self.x, self.memory, self.on_step = x, memory, on_step
+        self.guard = Guard(plan.sigmas, past, getattr(denoise, "computes_in", None))
+        self._shown = past - 1  # last step that the callback saw
+
+    def images(self) -> list[Machine]:
+        """One machine for each image of the batch."""
+        if self.x.shape[0] == 1:
+            return [self]
+
+        def of(source: Any, k: int) -> Any:
+            return source.of(k) if hasattr(source, "of") else source
+
+        return [
+            Machine(self.plan, self.past, of(self.denoise, k), of(self.noise, k),
+                    self.x[k : k + 1], {}, self.on_step)
+            for k in range(self.x.shape[0])
+        ]
+
+    def combined(self, row: Row) -> torch.Tensor:
+        """What the row makes of the memory, its noise left out."""
+        return _combine(row, self.memory)
+
+    def take(self, k: int, row: Row) -> None:
+        """One row: ask the model if it calls, combine, add its noise, forget what is done with."""
+        self.memory["x", k] = self.x
+        if row.calls:
+            self._ask(k, row)
+        x = self.combined(row)
+        for draw in row.noise:
+            if draw.weight:
+                x.add_(self.noise(x, draw), alpha=draw.weight * self.plan.s_noise)
+        for draw in row.excess:
+            x.add_(self.noise(x, draw), alpha=draw.weight)
+        self.x = x
+        self.memory = {ref: t for ref, t in self.memory.items() if self.plan.keeps(ref, k)}
+
+    def _ask(self, k: int, row: Row) -> None:
+        x = self.x
+        sigma = x.new_full((x.shape[0],), row.sigma)
+        sigma.level = row.sigma  # for whoever needs the number: nothing to read back from a device
+        answer = self.denoise(x, sigma)
+        d, u = answer if isinstance(answer, tuple) else (answer, None)
+        for tensor in (d,) if u is None else (d, u):
+            if tensor.shape != x.shape:
+                raise ValueError(
+                    f"the model returned shape {list(tensor.shape)} for a latent of "
+                    f"{list(x.shape)} at sigma {row.sigma:.6g}"
+                )
+        self.memory["d", k] = d = d.to(x)
+        self.guard.watch(row, x, d, parts_of(self.denoise))
+        if self.plan.guided:
+            if u is None:
+                raise ValueError("CFG++ needs a model that returns (denoised, unconditional)")
+            self.memory["u", k] = u.to(x)
+        if self.on_step is not None and row.step > self._shown:
+            self._shown, start = row.step, self.plan.sigmas[row.step]
+            level = sigma[0]
+            self.on_step({
+                "i": row.step - self.past, "x": x, "denoised": d,
+                "sigma": level if start == row.sigma or self.plan.alone else x.new_tensor(start),
+                "sigma_hat": level,
+            })
+
+
+def _combine(row: Row, memory: dict[Ref, torch.Tensor]) -> torch.Tensor:
+    """The row's linear combination, in a fresh tensor (hosts keep the ones they were shown)."""
+    (ref, weight), *rest = row.reads
+    if len(rest) == 1 and abs(weight + rest[0][1] - 1.0) < 1e-12:
+        return torch.lerp(memory[ref], memory[rest[0][0]], rest[0][1])  # in one pass over memory
+    out = memory[ref] * weight
+    for ref, weight in rest:
+        out.add_(memory[ref], alpha=weight)
+    return out

@@ -1,0 +1,248 @@
+"""A sampler as numbers: rows of coefficients, checked when the table is built.
+
+Row k calls the model once, ``D_k = D(x_k, sigma_k)``, and then sets
+
+    x_{k+1} = sum_j x[j] * x_j  +  sum_j d[j] * D_j  +  sum_j u[j] * U_j  +  noise,    j <= k,
+
+where U is the unconditional answer that CFG++ needs. A row may also leave the model alone (to
+add noise, or to correct a prediction). Every non-adaptive sampler of the field has this form.
+The weights depend on the sigmas, the process and the options alone, never on a latent, so they
+are Python floats (float64).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from ..process import Process, Split
+
+Ref = tuple[str, int]  # ("x", j): what row j started from; ("d", j), ("u", j): what was answered
+
+
+class Draw(NamedTuple):
+    """Fresh noise of standard deviation ``weight``, standing for the interval start to end.
+
+    The interval (in sigma) and the index name the draw: the same name is the same noise, which
+    is how a corrector reuses its predictor's. index tells repeated passes over one interval apart.
+    """
+
+    weight: float
+    start: float
+    end: float
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """At most one model call and the linear combination that follows it.
+
+    step: index of the user's step that the row belongs to (a two-stage method has two rows).
+    sigma, sigma_next: noise level of x when the row starts and when it ends.
+    x, d, u: weight of x_j, of D_j and of U_j by row index j. noise: draws added, over disjoint
+    intervals. excess: noise beyond what the process has at sigma_next, which the model is not told
+    of. calls: whether the row asks the model.
+    """
+
+    step: int
+    sigma: float
+    sigma_next: float
+    x: Mapping[int, float]
+    d: Mapping[int, float]
+    u: Mapping[int, float] = field(default_factory=dict)
+    noise: tuple[Draw, ...] = ()
+    calls: bool = True
+    excess: tuple[Draw, ...] = ()
+
+    @property
+    def terms(self) -> Iterator[tuple[Ref, float]]:
+        """What the row reads, with the weight of each."""
+        for kind, weights in (("x", self.x), ("d", self.d), ("u", self.u)):
+            for j, weight in weights.items():
+                yield (kind, j), weight
+
+    @cached_property
+    def reads(self) -> tuple[tuple[Ref, float], ...]:
+        """The terms that count, listed once: the loop asks for them at every run."""
+        return tuple((ref, weight) for ref, weight in self.terms if weight != 0)
+
+
+def split_row(
+    step: int, sigma: float, sigma_next: float, split: Split,
+    x: Mapping[int, float], d: Mapping[int, float], start: float | None = None,
+) -> Row:
+    """The row that reaches ``split.down`` with weights x, d and then takes the split's noise.
+
+    start: where the noise's interval begins, if not at the row's own sigma (a last stage).
+    """
+    if split.scale != 1.0:
+        x = {j: split.scale * w for j, w in x.items()}
+        d = {j: split.scale * w for j, w in d.items()}
+    begin = sigma if start is None else start
+    noise = (Draw(split.std, begin, sigma_next),) if split.std else ()
+    return Row(step, sigma, sigma_next, x, d, noise=noise)
+
+
+def renoise_row(k: int, step: int, process: Process, sigma: float, up: float, index: int = 0):
+    """Row k without a model call: from sigma up to the higher level ``up`` by fresh noise."""
+    scale, std = process.renoise(sigma, up)
+    return Row(step, sigma, up, {k: scale}, {}, noise=(Draw(std, sigma, up, index),), calls=False)
+
+
+def cfg_pp(rows: Iterable[Row], process: Process) -> Iterator[Row]:
+    """CFG++ (Chung et al. 2024, arXiv:2406.08070) for any rows.
+
+    A latent is its clean part and its noise part, ``x = alpha D + sigma eps``. CFG++ takes the
+    clean part from the guided answer and the noise part from the unconditional one, so every x_j
+    that a method reads becomes ``x_j + alpha_j (D_j - U_j)``.
+    """
+    levels: list[float] = []
+    answers: list[int | None] = []  # the row whose answer belongs to x_j, if any does
+    for k, row in enumerate(rows):
+        same = row.sigma == levels[-1] if levels else False
+        levels.append(row.sigma)
+        answers.append(k if row.calls else answers[-1] if same else None)
+        d, u = dict(row.d), dict(row.u)
+        for j, weight in row.x.items():
+            answer = answers[j]
+            if answer is not None:
+                shift = weight * process.alpha(levels[j])
+                d[answer] = d.get(answer, 0.0) + shift
+                u[answer] = u.get(answer, 0.0) - shift
+        yield replace(row, d=d, u=u)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a whole run over ``sigmas``; a wrong coefficient raises when it is built.
+
+    s_noise: multiplier of all fresh noise (1 keeps the marginals).
+    """
+
+    sigmas: tuple[float, ...]
+    process: Process
+    rows: tuple[Row, ...]
+    s_noise: float = 1.0
+    _last_read: dict[Ref, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        last: dict[Ref, int] = {}
+        step, level = 0, self.sigmas[0]
+        for k, row in enumerate(self.rows):
+            if row.step not in (step, step + 1) or (k == 0 and row.step != 0):
+                raise ValueError(f"row {k}: step {row.step} after step {step}")
+            if row.sigma != level:
+                raise ValueError(f"row {k}: starts at sigma {row.sigma}, x is at {level}")
+            if row.step != step and level != self.sigmas[row.step]:
+                raise ValueError(f"row {k}: step {row.step} does not start on its sigma")
+            self._check_weights(k, row)
+            last.update((ref, k) for ref, _ in row.terms)
+            step, level = row.step, row.sigma_next
+        if step != self.steps - 1 or level != self.sigmas[-1]:
+            raise ValueError(f"the table ends at step {step}, sigma {level}")
+        object.__setattr__(self, "_last_read", last)
+
+    def _check_weights(self, k: int, row: Row) -> None:
+        """Signal and noise must arrive in the amounts that the process has at sigma_next.
+
+        If every D_j is the clean latent c and every x_j is ``alpha_j c + sigma_j z``, the new x
+        must be ``alpha' c`` plus noise of standard deviation sigma'.
+        """
+        weights = [weight for _, weight in row.terms] + [
+            draw.weight for draw in row.noise + row.excess
+        ]
+        if not all(map(math.isfinite, weights)):
+            raise ValueError(f"row {k}: a weight is not finite")
+        for (kind, j), _ in row.terms:
+            if not 0 <= j <= k or (kind != "x" and not self.rows[j].calls):
+                raise ValueError(f"row {k}: reads what row {j} has not made")
+        levels = {j: self.rows[j].sigma for j in row.x}
+        signal = sum(w * self.process.alpha(levels[j]) for j, w in row.x.items())
+        signal += sum(row.d.values()) + sum(row.u.values())
+        carried = sum(w * levels[j] for j, w in row.x.items())
+        scale = max(1.0, *map(abs, weights))
+        if abs(signal - self.process.alpha(row.sigma_next)) > 1e-9 * scale:
+            raise ValueError(f"row {k}: weights give the clean latent a factor {signal}")
+        reached = math.hypot(carried, *(draw.weight for draw in row.noise))
+        room = 1e-9 * max(scale * max(levels.values(), default=0.0), row.sigma_next)
+        if abs(reached - row.sigma_next) > room:
+            raise ValueError(f"row {k}: noise level {reached}, wanted {row.sigma_next}")
+
+    @property
+    def steps(self) -> int:
+        return len(self.sigmas) - 1
+
+    @property
+    def calls(self) -> int:
+        """Model calls of the whole run."""
+        return sum(row.calls for row in self.rows)
+
+    @cached_property
+    def guided(self) -> bool:
+        """Whether the unconditional answer is read (CFG++)."""
+        return any(row.u for row in self.rows)
+
+    @property
+    def alone(self) -> bool:
+        """Whether images need rows of their own: never, they do not depend on the latent."""
+        return False
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether any row adds fresh noise."""
+        return any(row.noise or row.excess for row in self.rows)
+
+    @cached_property
+    def first_rows(self) -> tuple[int, ...]:
+        """Row index where each step begins, and the number of rows as the last value."""
+        starts = {row.step: k for k, row in reversed(list(enumerate(self.rows)))}
+        return (*(starts[i] for i in range(self.steps)), len(self.rows))
+
+    def walk(self, machine: Any, past: int, steps: int) -> Iterator[tuple[int, Row]]:
+        """Rows, by number, of ``steps`` steps after the first ``past``; see ``run.Plan``."""
+        first, last = self.first_rows[past], self.first_rows[past + steps]
+        if missing := self.needed_after(first - 1) - machine.memory.keys():
+            raise ValueError(f"the carried run did not keep {sorted(missing)}: another sampler?")
+        for k in range(first, last):
+            yield k, self.rows[k]
+
+    def keeps(self, ref: Ref, k: int) -> bool:
+        """Whether a row after k still reads ``ref``."""
+        return self._last_read.get(ref, -1) > k
+
+    def needed_after(self, k: int) -> set[Ref]:
+        """What rows after k still read of rows up to k: all that has to be remembered."""
+        return {ref for ref, last in self._last_read.items() if last > k >= ref[1]}
+
+    @cached_property
+    def peak_memory(self) -> int:
+        """Most tensors remembered between two rows, beside x itself."""
+        change = [0] * (len(self.rows) + 1)
+        for (_, first), last in self._last_read.items():
+            change[first] += 1
+            change[last] -= 1
+        return max(accumulate(change))
+
+
+def check_sigmas(sigmas: Sequence[float], process: Process) -> tuple[float, ...]:
+    """Sigmas as floats, or a ValueError that says which value is wrong and what is accepted."""
+    values = tuple(map(float, sigmas.tolist() if hasattr(sigmas, "tolist") else sigmas))
+    if len(values) < 2:
+        raise ValueError(f"sigmas need at least 2 values (one step), got {len(values)}")
+    for i, value in enumerate(values):
+        if not math.isfinite(value) or value < 0:
+            raise ValueError(f"sigma {i} is {value}; sigmas must be finite and not negative")
+    for i, (a, b) in enumerate(zip(values, values[1:])):
+        if b >= a:
+            raise ValueError(
+                f"sigmas must decrease, but sigma {i} is {a:.6g} and sigma {i + 1} is {b:.6g}"
+            )
+    if process.name == "FLOW" and values[0] > 1.0:
+        raise ValueError(
+            f"sigma 0 is {values[0]:.6g}; this is a flow model, whose sigmas lie in 0..1"
+        )
+    return values

@@ -1,0 +1,83 @@
+"""What the numerics have to know of a host MODEL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_sampling
+import numpy as np
+import torch
+
+from ... import advice, schedules
+from ...samplers import FLOW, VE, Process
+
+# By the class of the host's model config, most derived first; names, since hosts differ in which
+# they have. "": derived from one of these, but another model.
+_FAMILIES = {
+    "SD15": "sd15", "SD20": "sd2", "SDXL": "sdxl", "SVD_img2vid": "svd", "SD3": "sd3",
+    "FluxSchnell": "flux_schnell", "Flux2": "flux2", "Flux": "flux", "Chroma": "chroma",
+    "QwenImage": "qwen", "ZImage": "z_image", "Lumina2": "lumina2", "HiDream": "hidream",
+    "AuraFlow": "aura_flow", "PixArtAlpha": "pixart", "Omnigen2": "omnigen2",
+    "WAN21_T2V": "wan", "HunyuanVideo15": "hunyuan_video15", "HunyuanVideo": "hunyuan_video",
+    "LTXV": "ltxv", "LTXAV": "ltxv", "GenmoMochi": "mochi",
+    "CosmosT2V": "cosmos", "CosmosT2IPredict2": "cosmos2",
+    "StableAudio": "stable_audio", "ACEStep": "ace_step",
+    "SD_X4Upscaler": "", "LotusD": "", "StableAudio3": "", "Boogu": "",
+    "HunyuanImage21": "", "HunyuanImage21Refiner": "", "HunyuanVideo15_SR_Distilled": "",
+    "HunyuanVideoSkyreelsI2V": "",
+}
+_INPAINTING = 9  # channels: the latent, the mask and the masked picture
+
+
+def family_of(model: Any) -> str:
+    """Which family's published tables fit a host MODEL; "" where none is known to."""
+    family = _family(_config(model))
+    return family if family in schedules.spec.FAMILIES else ""
+
+
+def facts_of(model: Any) -> advice.Model:
+    """What advice has to know of a host MODEL."""
+    config, sampling = _config(model), model.get_model_object("model_sampling")
+    network = getattr(config, "unet_config", None) or {}
+    family = _family(config)
+    if family == "sd15" and network.get("in_channels") == _INPAINTING:
+        family = "sd15_inpaint"
+    return advice.Model(
+        family, process_of(sampling) is FLOW, float(sampling.sigma_max),
+        bool(network.get("guidance_embed")), float(getattr(sampling, "shift", 1.0)),
+    )
+
+
+def _config(model: Any) -> Any:
+    return getattr(getattr(model, "model", None), "model_config", None)
+
+
+def _family(config: Any) -> str:
+    names = (kind.__name__ for kind in type(config).__mro__)
+    return next((_FAMILIES[name] for name in names if name in _FAMILIES), "")
+
+
+def process_of(model_sampling: Any) -> Process:
+    """FLOW for rectified-flow models (SD3, Flux, Wan ...), VE for all others."""
+    return FLOW if isinstance(model_sampling, comfy.model_sampling.CONST) else VE
+
+
+def spec_of(model_sampling: Any, family: str = "") -> schedules.ModelSpec:
+    """What a schedule has to know of the host's ``model_sampling``, which knows no family."""
+
+    def timestep(sigma: float) -> float:
+        return float(model_sampling.timestep(torch.tensor(sigma, dtype=torch.float32)))
+
+    def sigma(times: np.ndarray) -> np.ndarray:
+        asked = torch.tensor(times, dtype=torch.float32)
+        try:
+            levels = torch.as_tensor(model_sampling.sigma(asked)).reshape(asked.shape)
+        except (RuntimeError, TypeError, ValueError):
+            # Several of the host's classes accept a single time only.
+            levels = torch.stack([torch.as_tensor(model_sampling.sigma(t)) for t in asked])
+        return levels.cpu().numpy()
+
+    return schedules.ModelSpec(
+        process_of(model_sampling), model_sampling.sigmas.float().cpu().numpy(),
+        timestep, sigma, float(getattr(model_sampling, "shift", 1.0)), family,
+    )

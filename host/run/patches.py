@@ -1,0 +1,190 @@
+"""Guidance patches on the host's MODEL, through its own patch points.
+
+A patch of the answer is a post-cfg function, so it comes after any ``sampler_cfg_function`` and
+among the other post-cfg functions, ours and other packs', in the order wired. A patch of the cfg
+is a wrapper of the guider's ``predict_noise``: what is asked, the cfg functions and every later
+hook see the cfg that it sets, and at 1 the host leaves the negative prompt out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from comfy.patcher_extension import WrappersMP
+from comfy_api.latest import io
+
+from ... import guidance
+from ...registry import Options
+from ...samplers import Process
+from ..lists.model import process_of
+from .single import IMAGES
+
+_RUN = "stride_guidance"  # in the model options of a run: its PatchedRun
+_KEY = "stride"  # of our wrappers
+
+
+@dataclass
+class PatchedRun:
+    """What the patches of one run know of it; it lives in the run's own model options.
+
+    sigmas: the levels of the whole run; where a run is cut in two by our nodes, of both parts.
+    sigma_max: the model's largest. memory: what patches remember, tensors [images, ...] by (patch's
+    place, patch, image); image is None for the whole batch.
+    """
+
+    process: Process
+    sigma_max: float
+    sigmas: tuple[float, ...]
+    memory: dict[Any, dict[str, torch.Tensor]] = field(default_factory=dict)
+
+    def recall(self, place: int, patch: Any, images: tuple[int, ...] | None) -> dict[str, Any]:
+        """What a patch remembers of some images, or of all, however they were asked for before."""
+        whole = self.memory.get((place, patch, None))
+        if images is None:
+            if whole is not None:
+                return dict(whole)
+            images = sorted(k for p, q, k in self.memory if (p, q) == (place, patch))
+        elif whole:
+            self.keep(place, patch, range(len(next(iter(whole.values())))), whole)
+        parts = [self.memory.get((place, patch, k), {}) for k in images]
+        return {name: torch.cat([part[name] for part in parts]) for name in (parts or [{}])[0]}
+
+    def keep(
+        self, place: int, patch: Any, images: Sequence[int] | None, memory: dict[str, Any]
+    ) -> None:
+        """Take up what a patch remembers after a call."""
+        for key in [key for key in self.memory if key[:2] == (place, patch)]:
+            if images is None or key[2] is None:
+                del self.memory[key]
+        if images is None:
+            self.memory[place, patch, None] = memory
+            return
+        for n, k in enumerate(images):
+            self.memory[place, patch, k] = {name: t[n : n + 1] for name, t in memory.items()}
+
+
+def patched_run(extra: dict[str, Any]) -> PatchedRun | None:
+    """The run that a sampler function's extra arguments belong to; None if nothing is patched."""
+    return (extra.get("model_options") or {}).get(_RUN)
+
+
+def patched(model: Any, patch: Any) -> Any:
+    """MODEL with a patch of ``guidance`` behind those it has; where it is neutral, MODEL itself."""
+    if patch.neutral:
+        return model
+    model = model.clone()
+    if not model.get_wrappers(WrappersMP.OUTER_SAMPLE, _KEY):
+        model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, _KEY, _begin)
+    if hasattr(patch, "factor"):
+        model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, _KEY, _of_the_cfg(patch))
+    else:
+        place = len(model.model_options.get("sampler_post_cfg_function", []))
+        model.set_model_sampler_post_cfg_function(_of_the_answer(patch, place))
+    return model
+
+
+def curved(model: Any, shape: str, by_hand: str, **ends: float) -> Any:
+    """MODEL with the cfg on a curve: a shape of ``guidance.Curve``, or points typed by hand."""
+    if by_hand.strip():
+        return patched(model, guidance.Points.parse(by_hand))
+    return patched(model, guidance.Curve(shape=shape, **ends))
+
+
+def problem_with_points(text: str | None) -> str | None:
+    """What is wrong with a curve typed by hand; None where nothing is."""
+    try:
+        if isinstance(text, str) and text.strip():
+            guidance.Points.parse(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def inputs(options: type[Options]) -> list[io.Input]:
+    """A widget for each number of a patch."""
+    return [_input(f.name, f.default, f.metadata) for f in fields(options)]
+
+
+def _input(name: str, default: Any, facts: Any) -> io.Input:
+    common = {"default": default, "tooltip": facts["help"]}
+    if "values" in facts:
+        return io.Combo.Input(name, options=list(facts["values"]), **common)
+    if isinstance(default, bool):
+        return io.Boolean.Input(name, **common)
+    common |= {"min": facts["low"], "max": facts["high"]}
+    if isinstance(default, int):
+        return io.Int.Input(name, **common)
+    # The widget shows as many digits as its step has: enough for the default.
+    digits = max(len(f"{default:g}".partition(".")[2]), 2)
+    return io.Float.Input(name, step=10.0**-digits, round=False, **common)
+
+
+def _begin(executor: Any, noise: Any, latent: Any, sampler: Any, sigmas: Any, *rest, **named):
+    """Every run gets a fresh memory in options of its own, so nothing outlives or leaves it."""
+    guider = executor.class_obj
+    sampling = guider.model_patcher.get_model_object("model_sampling")
+    guider.model_options[_RUN] = PatchedRun(
+        process_of(sampling), float(sampling.sigma_max), tuple(sigmas.tolist())
+    )
+    return executor(noise, latent, sampler, sigmas, *rest, **named)
+
+
+def _run_of(options: dict[str, Any], patch: Any) -> PatchedRun:
+    if _RUN not in options:
+        raise RuntimeError(
+            f"the patch {type(patch).__name__} of Stride was called outside of a run of the "
+            "host's guiders; it needs to know where a run begins"
+        )
+    return options[_RUN]
+
+
+def _of_the_answer(patch: Any, place: int) -> Any:
+    def change(args: dict[str, Any]) -> torch.Tensor:
+        options, x = args["model_options"], args["input"]
+        run = _run_of(options, patch)
+        images = options.get(IMAGES)
+        memory = run.recall(place, patch, images)
+        changed = patch(guidance.Call(
+            x=x, sigma=args["sigma"].reshape(-1, *[1] * (x.ndim - 1)), denoised=args["denoised"],
+            cond=args["cond_denoised"],
+            uncond=None if args["uncond"] is None else args["uncond_denoised"],
+            scale=float(args["cond_scale"]), process=run.process, sigmas=run.sigmas,
+            sigma_max=run.sigma_max,
+            memory=memory,
+        ))
+        run.keep(place, patch, images, memory)
+        return changed
+
+    return change
+
+
+def _of_the_cfg(patch: Any) -> Any:
+    def scaled(executor: Any, x: torch.Tensor, sigma: torch.Tensor, options=None, seed=None):
+        guider, options = executor.class_obj, options or {}
+        if hasattr(guider, "cfg1"):
+            raise ValueError(
+                f"{type(patch).__name__} changes the cfg of a run, and {type(guider).__name__} "
+                "has two; use CFGGuider or a KSampler"
+            )
+        factor = patch.factor(_level(sigma), _run_of(options, patch).sigmas)
+        cfg = guider.cfg
+        guider.cfg = cfg if factor == 1 else 1.0 + (cfg - 1.0) * factor
+        try:
+            return executor(x, sigma, options, seed)
+        finally:
+            guider.cfg = cfg
+
+    return scaled
+
+
+def _level(sigma: torch.Tensor) -> float:
+    """sigma as a number.
+
+    Our samplers hand it over. With the host's on a GPU it is read back, once a model call: that
+    waits for the step before, and is what it takes to leave the negative prompt's half out.
+    """
+    level = getattr(sigma, "level", None)
+    return float(sigma.flatten()[0]) if level is None else level

@@ -1,0 +1,147 @@
+"""What a run does besides sampling: settings for memory, precision, interrupts and the report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import comfy.model_management
+import torch
+
+from ...engine.report import Recorder, Report
+from ...engine.sparing import Spared, Sparing
+from ...registry import Options, choice, option, option_set
+from ...samplers import Process
+
+Interrupted = comfy.model_management.InterruptProcessingException
+SPLIT, STOP, KEEP = "split the batch", "stop", "keep the picture so far"
+GO_ON, ANEW = "go on", "begin anew"
+log = logging.getLogger("stride")
+
+
+@option_set
+class RunSettings(Options):
+    """What the Run Settings node sets; the defaults are a run's without that node."""
+
+    images_at_a_time: int = option(
+        0, 0, 4096, "images that the model is asked for at once; 0: the whole batch"
+    )
+    out_of_memory: str = choice(
+        SPLIT, (SPLIT, STOP), "free caches and ask for fewer images at once, or stop with the error"
+    )
+    when_interrupted: str = choice(
+        STOP, (STOP, KEEP), "stop the prompt, or go on with the model's picture so far"
+    )
+    precision: str = choice(
+        "float32", ("float32", "float64"),
+        "in which the latent is kept between model calls, whatever the model computes in",
+    )
+    report: bool = option(False, help="take down a report even where its output is not connected")
+    history: str = choice(
+        GO_ON, (GO_ON, ANEW),
+        "second node of a cut run: with the first one's model answers, or (another model) without",
+    )
+
+
+@dataclass
+class Box:
+    """Where a run leaves its report for the node that shows it.
+
+    wanted: whether it is to be taken down at all.
+    """
+
+    wanted: bool = True
+    report: Report | None = field(default=None, repr=False)
+
+    def tell(self, **facts: Any) -> None:
+        """Add what is known of the run to its report, if there is one."""
+        if self.report is not None:
+            self.report = replace(self.report, facts={**self.report.facts, **facts})
+
+
+class Watch:
+    """The watch over one run: everything in it that depends on ``RunSettings``.
+
+    levels: the run's sigmas. box: filled by ``finish`` where a report is wanted. spared,
+    interrupted: filled on the way; the second is the step in which the run was stopped.
+    """
+
+    def __init__(
+        self, settings: RunSettings, box: Box | None, levels: Sequence[float], process: Process,
+        x: torch.Tensor,
+    ) -> None:
+        self.settings, self.levels, self.device, self.box = settings, levels, x.device, box
+        self.images, self.spared = x.shape[0], Spared()
+        self.interrupted: int | None = None
+        self.recorder = Recorder(levels, process, x.device) if box and box.wanted else None
+        self._so_far: tuple[int, torch.Tensor] | None = None
+
+    def model(self, denoise: Any) -> Any:
+        """The model as the settings want it asked."""
+        free = self._free if self.settings.out_of_memory == SPLIT else None
+        denoise = Sparing(denoise, self.settings.images_at_a_time, free, self.spared)
+        return denoise if self.recorder is None else self.recorder.timed(denoise)
+
+    def state(self, x: torch.Tensor) -> torch.Tensor:
+        """The latent in the precision in which the run keeps it."""
+        if self.settings.precision == "float64":
+            if x.device.type == "mps":
+                raise ValueError("precision float64: Apple's GPUs have none; choose float32")
+            return x.double()
+        return x.float()
+
+    def step(self, info: dict[str, Any]) -> None:
+        """See ``samplers.run.OnStep``."""
+        if self.recorder is not None:
+            self.recorder.step(info)
+        if self.settings.when_interrupted == KEEP and self.levels[-1] == 0:
+            self._so_far = info["i"], info["denoised"]
+
+    def shown(self, info: dict[str, Any]) -> dict[str, Any]:
+        """``info`` for the host's callback, which draws previews in float32."""
+        if self.settings.precision == "float32":
+            return info
+        return {k: v.float() if torch.is_tensor(v) else v for k, v in info.items()}
+
+    def so_far(self) -> torch.Tensor:
+        """The model's last picture of an interrupted run; raises if it is not to be kept."""
+        if self._so_far is None or self._so_far[1].shape[0] != self.images:
+            raise
+        self.interrupted, picture = self._so_far
+        return picture
+
+    def finish(self, x: torch.Tensor, held: int | None = None) -> None:
+        """The run is over, at x. held: latents that its plan holds at most, x included."""
+        self._so_far = None
+        if self.recorder is not None:
+            self.box.report = self.recorder.finish(
+                x, held and held * x.nbytes,
+                f"the {held} latents that the sampler holds at most" if held else "",
+            )
+
+    @property
+    def notes(self) -> list[str]:
+        """What the person at the node should know."""
+        notes, spared = [], self.spared
+        if spared.ran_out:
+            often = "once" if spared.ran_out == 1 else f"{spared.ran_out} times"
+            notes.append(f"memory ran out {often}: caches were freed")
+        if spared.fewest is not None:
+            images = "1 image" if spared.fewest == 1 else f"{spared.fewest} images"
+            notes.append(f"the model was asked for {images} at a time")
+        if self.interrupted is not None:
+            notes.append(
+                f"interrupted in step {self.interrupted + 1} of {len(self.levels) - 1}: this is "
+                "the model's picture so far"
+            )
+        return notes
+
+    def _free(self) -> None:
+        """Give back what the host can spare: models not in use, and unused memory of torch."""
+        log.warning("Stride: out of memory; freeing caches and asking again")
+        management = comfy.model_management
+        in_use = [m for m in management.current_loaded_models if getattr(m, "currently_used", True)]
+        management.free_memory(1e30, self.device, keep_loaded=in_use)
+        management.soft_empty_cache()

@@ -1,0 +1,113 @@
+"""Reports of runs: how one travels from a sampler to the node that shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.samplers
+import torch
+from comfy_api.latest import io, ui
+
+from ...engine.report import Recorder, Report
+from ..lists.model import process_of
+from ..run.watch import Box, RunSettings
+
+# What travels is a Box, which the run fills: it may be handed on before the run begins.
+ReportType = io.Custom("STRIDE_REPORT")
+METADATA_KEY = "stride_report"  # in the picture's metadata, beside the workflow
+
+
+def box_for(hidden: Any, slot: int, settings: RunSettings) -> Box:
+    """The box of a node's run; a report is wanted where it is switched on or ``slot`` connected."""
+    mine = [str(hidden.unique_id), slot]
+    prompt = hidden.prompt or {}
+    asked = any(
+        isinstance(value, list) and [str(value[0]), *value[1:]] == mine
+        for node in prompt.values() for value in node.get("inputs", {}).values()
+        if value
+    )
+    return Box(wanted=settings.report or asked)
+
+
+def report_in(box: Box) -> Report:
+    """The report of the run that a box belongs to, or a ValueError that says why there is none."""
+    if box.report is not None:
+        return box.report
+    if not box.wanted:
+        raise ValueError(
+            "this run was made before its report was asked for, and ComfyUI did not run it again; "
+            "change its seed, or switch report on in Run Settings (Stride)"
+        )
+    raise ValueError("there is no report: the run took no steps, or has not been made")
+
+
+class WatchedSampler(comfy.samplers.Sampler):
+    """Any SAMPLER, with its runs taken down through its callback; each replaces the one before."""
+
+    def __init__(self, sampler: Any, box: Box) -> None:
+        self.sampler, self.box = sampler, box
+
+    def sample(
+        self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None,
+        denoise_mask=None, disable_pbar=False,
+    ):
+        """See the host's ``Sampler``."""
+        self.box.report = None
+        process = process_of(model_wrap.inner_model.model_sampling)
+        recorder = Recorder(sigmas.tolist(), process, noise.device)
+
+        def seen(i: int, denoised: torch.Tensor, x: torch.Tensor, total: int) -> None:
+            recorder.step({"i": i, "denoised": denoised, "x": x})
+            if callback is not None:
+                callback(i, denoised, x, total)
+
+        end = self.sampler.sample(
+            _Timed(model_wrap, recorder), sigmas, extra_args, seen, noise, latent_image,
+            denoise_mask, disable_pbar,
+        )
+        # Out of a run that stops early comes x over alpha: the host's scaling of flow models.
+        self.box.report = recorder.finish(end * process.alpha(float(sigmas[-1])))
+        return end
+
+
+class _Timed:
+    """The host's model with its calls taken down."""
+
+    def __init__(self, model: Any, recorder: Recorder) -> None:
+        self.__dict__.update(_model=model, _recorder=recorder)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return self._recorder.call(self._model, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._model, name, value)
+
+
+def watched(sampler: Any) -> tuple[WatchedSampler, Box]:
+    """A SAMPLER that does what ``sampler`` does, and the box of its report."""
+    box = Box()
+    return WatchedSampler(sampler, box), box
+
+
+def show(
+    box: Box, metadata: dict[str, Any] | None, keep: bool
+) -> tuple[dict[str, Any], tuple[str, torch.Tensor, str]]:
+    """(what the node shows, (table, IMAGE, JSON)) of a run's report.
+
+    metadata: the prompt's own, which the host's nodes write into each picture that they save after
+    this. keep: whether the report is put there.
+    """
+    from .drawing import draw  # needs PIL, which is imported where it is used
+
+    report = report_in(box)
+    lines = report.summary()
+    if keep and metadata is None:
+        lines.append("this prompt has no metadata for pictures: the report is not saved with them")
+    elif keep:
+        metadata.setdefault(METADATA_KEY, []).append(report.plain())
+    picture = draw(report)
+    preview = ui.PreviewImage(picture).as_dict()
+    return {**preview, "text": ["\n".join(lines)]}, (report.table(), picture, report.json())

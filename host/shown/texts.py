@@ -1,0 +1,162 @@
+"""A1111's texts in the host: what the nodes for them put out and take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import comfy.samplers
+from comfy_api.latest import io
+
+from ..lists.names import PREFIX, canonical
+from ..options import for_run
+from . import pictures
+from .advise import AUTOMATIC
+
+if TYPE_CHECKING:  # read where a text is, so that the pack stays quick to import
+    from ...a1111.generation import Generation, Pass
+
+SAME = "use same"  # sampler or schedule of the second pass: the first's
+_LISTS = {
+    "sampler": comfy.samplers.KSampler.SAMPLERS, "schedule": comfy.samplers.KSampler.SCHEDULERS,
+}
+
+
+class _AnyList(str):
+    """The type of a dropdown, in both of the forms that the host has: COMBO, and a list of names.
+
+    The host asks ``received != wanted`` and documents that a type may answer for itself.
+    """
+
+    def __ne__(self, other: object) -> bool:
+        return not isinstance(other, list) and not {"COMBO", "*"} & set(str(other).split(","))
+
+    __eq__, __hash__ = str.__eq__, str.__hash__
+
+
+class Names:
+    """A kind of output that any dropdown takes: one of type COMBO, and the older ones.
+
+    The host's own output of type COMBO does not link to its KSampler.
+    """
+
+    class Output(io.Combo.Output):
+        io_type = _AnyList("COMBO")
+
+
+class Read(NamedTuple):
+    """What From A1111 (Stride) puts out, in its order."""
+
+    positive: str
+    negative: str
+    sampler: str
+    schedule: str
+    steps: int
+    cfg: float
+    seed: int
+    width: int
+    height: int
+    denoise: float
+    clip_skip: int
+    hires_sampler: str
+    hires_schedule: str
+    hires_steps: int
+    hires_scale: float
+    hires_denoise: float
+    options: dict[str, Any]
+    report: str
+
+
+def from_text(text: str, image: str = pictures.NONE, exact: bool = False) -> Read:
+    """The values of a text, or of what a picture in the host's folders has stored.
+
+    Raises ValueError for both or none of them, and for a picture that holds neither A1111's text
+    nor a graph of ComfyUI's with a sampler.
+    """
+    from ...a1111.report import report
+
+    chosen = image not in ("", pictures.NONE)
+    if bool(text.strip()) == chosen:
+        raise ValueError(
+            "paste a text or choose an image that has one, not both" if chosen else
+            "paste A1111's generation text, or choose an image that carries one"
+        )
+    found, source = _generation(text, image if chosen else "", exact)
+    first, hires = found.first, found.hires
+    options = {"sampler": (first.sampler, dict(first.options)),
+               "schedule": (first.schedule, dict(first.schedule_options))}  # fmt: skip
+    if found.a1111 is not None:
+        options["a1111"] = found.a1111
+    return Read(
+        found.positive, found.negative, *_hosts(first), first.steps, found.cfg, found.seed,
+        found.width, found.height, first.denoise, -found.clip_skip, *_hosts(hires), hires.steps,
+        found.scale, hires.denoise, options, report(found, source),
+    )
+
+
+def _generation(text: str, image: str, exact: bool) -> tuple[Generation, str]:
+    from ...a1111 import graphs
+    from ...a1111.generation import read
+
+    if not image:
+        return read(text, exact), "the text"
+    stored = pictures.stored_in(image)
+    if stored.text is not None:
+        return read(stored.text, exact), f"A1111's text in {image}"
+    if stored.graph is not None:
+        return graphs.read(stored.graph), f"ComfyUI's graph in {image}"
+    raise ValueError(
+        f"'{image}' holds neither A1111's generation text nor a graph of ComfyUI's; a picture that "
+        "was edited, or sent through a messenger, has lost it"
+    )
+
+
+def _hosts(run: Pass) -> tuple[str, str]:
+    """The names as the host's dropdowns have them, plain where they are; ours take both forms."""
+    return _in_list("sampler", run.sampler), _in_list("schedule", run.schedule)
+
+
+def _in_list(kind: str, name: str) -> str:
+    known = _LISTS[kind]
+    return name if name in known or PREFIX + name not in known else PREFIX + name
+
+
+def to_text(
+    positive: str, negative: str, sampler: str, schedule: str, steps: int, *,
+    options: dict[str, Any] | None = None, model: str = "", **numbers: Any,
+) -> tuple[str, str]:
+    """(A1111's text for a run, what it will read otherwise).
+
+    Names as any dropdown has them; ``SAME`` is the first pass's. numbers: cfg, seed, width, height,
+    denoise, clip_skip and those of the second pass, as the node has them. options: as the nodes
+    hand them on; what is for another sampler or schedule than the run's raises ValueError.
+    """
+    from ...a1111 import telling
+    from ...a1111.generation import Generation, Pass
+
+    if AUTOMATIC in (sampler, schedule):
+        raise ValueError(f"choose what the run had: '{AUTOMATIC}' is another name on every model")
+    given = for_run(sampler, schedule, options)
+    first = Pass(
+        canonical("sampler", sampler), canonical("schedule", schedule), steps, numbers["denoise"],
+        given["options"], given["schedule_options"],
+    )
+    again = {kind: numbers[f"hires_{kind}"] for kind in ("sampler", "schedule")}
+    names = {
+        kind: getattr(first, kind) if name == SAME else canonical(kind, name)
+        for kind, name in again.items()
+    }
+    hires = Pass(**names, steps=numbers["hires_steps"] or steps, denoise=numbers["hires_denoise"])
+    found = Generation(
+        positive, negative, first, numbers["cfg"], numbers["seed"], numbers["width"],
+        numbers["height"], hires, numbers["hires_scale"], -numbers["clip_skip"],
+        (options or {}).get("a1111"),
+    )
+    text, notes = telling.write(found, {"Model": model or None})
+    return text.encode("utf-8", "replace").decode(), "\n".join(notes)
+
+
+def texts_for(text: str, count: int, counted: bool) -> list[str]:
+    """The text of each picture of a batch; counted: seed + index, as A1111 numbers its images."""
+    from ...a1111 import infotext
+
+    return [infotext.with_seed(text, index) if counted else text for index in range(count)]
