@@ -35,8 +35,8 @@ def main():
     import torch
 
     stride, comfy = load_pack(), load_host()
-    from stride.host.run.ours import wrappers
-    from stride.host.run.ours.ours import HostRun
+    from stride.host.run import wrappers
+    from stride.host.run.ours import HostRun
 
     def sampler(name):
         return comfy.samplers.KSAMPLER(HostRun(stride.samplers.get(name), {}))

@@ -55,7 +55,7 @@ def main():
     from scenes import caption, random_scene
     from stride import guidance
     from stride.host.demo import load
-    from stride.host.run.ours.patches import patched
+    from stride.host.run.patches import patched
     from stride.host.sampling import sampler_object, sigmas_for
 
     rng = np.random.default_rng(20_000)

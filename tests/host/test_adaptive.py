@@ -70,7 +70,7 @@ def test_an_image_meets_its_own_conditions(comfy):
     """Prompts, masks, hints and inpainting latents given image by image; all are put back."""
     from comfy.conds import CONDConstant, CONDCrossAttn, CONDRegular
     from comfy.controlnet import ControlBase
-    from stride.host.run.ours.single import Plain
+    from stride.host.run.single import Plain
 
     prompts = CONDCrossAttn(torch.arange(2.0).reshape(2, 1, 1))
     shared = CONDRegular(torch.full((1, 3), 7.0))

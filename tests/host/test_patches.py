@@ -45,7 +45,7 @@ def run(parts, model=None, sampler="euler", cfg=4.0, steps=4, batch=1, guider=No
 
 
 def with_patches(model, *patches):
-    from stride.host.run.ours.patches import patched
+    from stride.host.run.patches import patched
 
     for patch in patches:
         model = patched(model, patch)
@@ -85,7 +85,7 @@ def test_the_model_that_comes_in_is_left_as_it_is(demo, kinds):
 
 def test_neutral_patches_nothing(demo):
     from stride import guidance as g
-    from stride.host.run.ours.embedding import embedded
+    from stride.host.run.embedding import embedded
 
     model = demo["eps"][0]
     for patch in (
@@ -328,7 +328,7 @@ def draw(model, **told):
 
 def test_guidance_embedding_is_what_the_hosts_nodes_make_of_the_prompt(comfy):
     """FluxGuidance puts a number into the prompt, FluxDisableGuidance None."""
-    from stride.host.run.ours.embedding import embedded
+    from stride.host.run.embedding import embedded
 
     model = flux_model(True)
     plain = draw(model)
@@ -350,7 +350,7 @@ def test_guidance_embedding_is_what_the_hosts_nodes_make_of_the_prompt(comfy):
 
 
 def test_a_model_without_guidance_embedding_is_refused(demo):
-    from stride.host.run.ours.embedding import embedded
+    from stride.host.run.embedding import embedded
 
     for model in (flux_model(False), demo["eps"][0]):
         with pytest.raises(ValueError, match="has no guidance embedding"):
@@ -387,7 +387,7 @@ def test_the_hosts_cfg_zero_lacks_the_term_in_x(demo):
 def test_a_curve_goes_over_a_run_in_pieces(comfy, demo):
     """The host's Euler above sigma 1 and ours below: the cfgs of one run."""
     from stride import guidance as g
-    from stride.host.run.ours.wrappers import alternating
+    from stride.host.run.wrappers import alternating
     from stride.host.sampling import sampler_object
 
     parts, seen = demo["eps"], []

@@ -171,8 +171,8 @@ class Seen(Denoiser):
 
 
 def run_of(name="dpmpp_2m", box=None, **settings):
-    from stride.host.run.ours.ours import HostRun
-    from stride.host.run.ours.watch import RunSettings
+    from stride.host.run.ours import HostRun
+    from stride.host.run.watch import RunSettings
 
     return HostRun(samplers.get(name), {}, settings=RunSettings(**settings), box=box)
 
@@ -210,7 +210,7 @@ KEEP = "keep the picture so far"
 @pytest.mark.parametrize("name", ["dpmpp_2m", "heun", "dpmpp_2m_sde"])
 def test_nothing_of_a_run_outlives_it(comfy, name, settings, fails):
     """The host keeps SAMPLERs in its cache: what is in them must not hold a latent."""
-    from stride.host.run.ours.watch import Box
+    from stride.host.run.watch import Box
 
     sampling, sigmas = sigmas_of(comfy)
     model, run = Seen(sampling, fails=fails), run_of(name, Box(), **settings)
@@ -256,7 +256,7 @@ def test_float64_accumulates_less_rounding(comfy):
 
 
 def test_a_report_is_only_taken_down_where_it_is_asked_for(comfy):
-    from stride.host.run.ours.watch import RunSettings
+    from stride.host.run.watch import RunSettings
     from stride.host.shown.report import box_for
 
     def wanted(inputs, **settings):

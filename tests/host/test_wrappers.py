@@ -10,7 +10,7 @@ pytestmark = pytest.mark.host
 
 @pytest.fixture(scope="module")
 def wrappers(comfy):
-    from stride.host.run.ours import wrappers
+    from stride.host.run import wrappers
 
     return wrappers
 
@@ -23,7 +23,7 @@ def theirs(comfy):
 @pytest.fixture
 def ours(comfy, wrappers):
     from stride import samplers
-    from stride.host.run.ours.ours import HostRun
+    from stride.host.run.ours import HostRun
 
     def made(name, **options):
         return comfy.samplers.KSAMPLER(HostRun(samplers.get(name), options))
@@ -160,7 +160,7 @@ def test_the_error_that_is_shown(comfy, wrappers, theirs):
 
 def test_run_settings_go_along(wrappers, ours, model):
     """A wrapped run in float64 is one in float64; two that differ do not make one run."""
-    from stride.host.run.ours.watch import RunSettings
+    from stride.host.run.watch import RunSettings
 
     first, second = ours("dpmpp_2m"), ours("dpmpp_2m")
     first.sampler_function.settings = RunSettings(precision="float64")
