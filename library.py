@@ -58,7 +58,8 @@ def stepper(
     )
     levels, process, spec = plan(schedule, steps, model, sigmas, process, schedule_options)
     entry = samplers.get(sampler)
-    table, chosen = entry.plan(levels, process, **options), entry.configure(**options)
+    chosen = entry.configure(**options)
+    table = entry.planned(samplers.check_sigmas(levels, process), process, chosen)
     fits = "flow" if process is FLOW else "eps"
     noise = partial(source, chosen, seed, brownian=entry.brownian)
     return Stepper(table, spec, prediction or fits, noise=noise)

@@ -6,17 +6,94 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import Field, FrozenInstanceError, dataclass, field, fields, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
+from typing import Any, ClassVar, Generic, TypeVar
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Option:
+    """What one option accepts: numbers from low to high, true and false, or one of a few words.
+
+    The type of ``default`` decides which; a whole number stands for whole numbers alone.
+    """
+
+    name: str
+    default: Value
+    help: str
+    low: float = 0.0
+    high: float = 1.0
+    values: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> type:
+        """bool, int, float or str."""
+        return type(self.default)
+
+    @property
+    def accepts(self) -> str:
+        """The accepted values in words."""
+        if self.values:
+            return f"one of {', '.join(self.values)}"
+        if self.kind is bool:
+            return "true or false"
+        return f"a {'whole ' * (self.kind is int)}number from {self.low} to {self.high}"
+
+    def check(self, value: Any) -> None:
+        """Raises ValueError with what is accepted where ``value`` is not."""
+        if self.values:
+            fine = isinstance(value, str) and value in self.values
+        elif self.kind is bool or isinstance(value, bool):
+            fine = self.kind is bool and isinstance(value, bool)
+        else:
+            fine = isinstance(value, (int, float)) and self.low <= value <= self.high and (
+                math.isfinite(value) and (self.kind is float or value == int(value))
+            )
+        if not fine:
+            raise ValueError(f"option '{self.name}' must be {self.accepts}, got {value!r}")
+
+    def read(self, text: str) -> Any:
+        """The value that a text stands for; one that does not fit is left to ``check``."""
+        if self.kind is bool:
+            return {"true": True, "false": False}.get(text.lower(), text)
+        return text if self.values else number(text)
+
+    def facts(self, default: Value) -> dict[str, Any]:
+        """All of it as JSON takes it, with the default of one entry."""
+        bounds = {} if self.kind is bool else {"low": self.low, "high": self.high}
+        accepts = {"values": list(self.values)} if self.values else bounds
+        return {"name": self.name, "type": self.kind.__name__, "default": default, **accepts,
+                "help": self.help}
+
+    def widened(self, other: Option) -> Option:
+        """One option for the users of both: the widest range, the words of both."""
+        default = self.default
+        if other.kind is float:  # a whole number for one, any for the other
+            default = float(default)
+        return replace(
+            self, default=default, low=min(self.low, other.low), high=max(self.high, other.high),
+            values=tuple(dict.fromkeys((*self.values, *other.values))),
+        )
+
+
+def number(text: str) -> int | float | str:
+    """The number that a text is; a text that is none as it is."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 def option(default: float | bool, low: float = 0, high: float = 1, help: str = "") -> Any:
-    """A dataclass field with its accepted range and its one line of help."""
+    """A field of an option set with its accepted range and its one line of help."""
     return field(default=default, metadata={"low": low, "high": high, "help": help})
 
 
 def choice(default: str, values: tuple[str, ...], help: str) -> Any:
-    """A dataclass field that is one of a few words."""
+    """A field of an option set that is one of a few words."""
     return field(default=default, metadata={"values": values, "help": help})
 
 
@@ -26,20 +103,23 @@ def option_set(cls: type) -> type:
     ``Options`` holds once what dataclasses would write anew for each of them, which was a third of
     the pack's import.
     """
-    return dataclass(repr=False, eq=False)(cls)
+    made = dataclass(repr=False, eq=False)(cls)
+    made.OPTIONS = {f.name: Option(f.name, f.default, **f.metadata) for f in fields(made)}
+    return made
 
 
-@option_set
 class Options:
     """Base of all option sets: every field is an ``option`` or a ``choice``, checked when set.
 
-    A value: compared and hashed by its fields, which are set once.
+    A value: compared and hashed by its fields, which are set once. OPTIONS: what each accepts.
     """
 
+    OPTIONS: ClassVar[dict[str, Option]] = {}
+
     def __post_init__(self) -> None:
-        for f in fields(self):
-            if problem := _problem(f, getattr(self, f.name)):
-                raise ValueError(f"option '{f.name}' must be {problem}")
+        values = self.__dict__
+        for name, option in self.OPTIONS.items():
+            option.check(values[name])
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__:
@@ -56,23 +136,11 @@ class Options:
         values = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
         return f"{type(self).__name__}({values})"
 
-
-def _problem(f: Field, value: Any) -> str | None:
-    """What an option accepts and what it got, or None where the value is fine."""
-    if "values" in f.metadata:
-        values = f.metadata["values"]
-        return None if value in values else f"one of {', '.join(values)}, got {value!r}"
-    if isinstance(f.default, bool):
-        return None if isinstance(value, bool) else f"true or false, got {value!r}"
-    low, high = f.metadata["low"], f.metadata["high"]
-    whole = isinstance(f.default, int)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and low <= value <= high and math.isfinite(value) and not (
-        whole and value != int(value)
-    ):
-        return None
-    kind = "a whole number" if whole else "a number"
-    return f"{kind} from {low} to {high}, got {value!r}"
+    def unlike(self, other: Options) -> dict[str, Any]:
+        """The options that have another value than in ``other``, or are none of its."""
+        theirs = vars(other)
+        return {name: value for name, value in vars(self).items()
+                if name not in theirs or theirs[name] != value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,15 +157,19 @@ class Entry:
     options: Options
     aliases: tuple[str, ...] = ()
 
-    def configure(self, /, **given: Any) -> Options:
-        """The default options with ``given`` in place; unknown or bad ones raise ValueError."""
-        known = [f.name for f in fields(self.options)]
-        for key in given:
-            if key not in known:
-                has = ", ".join(known) or "none"
-                raise ValueError(f"'{self.name}' has no option '{key}'; its options: {has}")
+    def configure(self, base: Options | None = None, /, **given: Any) -> Options:
+        """The options with ``given`` in place; unknown or bad ones raise ValueError.
+
+        base: the options to start from, the defaults unless given.
+        """
+        base = self.options if base is None else base
+        if not given:
+            return base
+        if strange := [name for name in given if name not in base.OPTIONS]:
+            has = ", ".join(base.OPTIONS) or "none"
+            raise ValueError(f"'{self.name}' has no option '{strange[0]}'; its options: {has}")
         try:
-            return replace(self.options, **given)
+            return replace(base, **given)
         except ValueError as error:
             raise ValueError(f"'{self.name}': {error}") from None
 
@@ -128,8 +200,9 @@ class Registry(Generic[E]):
     def __init__(self, kind: str, entry_type: type[E], entries: Iterable[E]) -> None:
         self.kind, self.entry_type = kind, entry_type
         self._entries: dict[str, E] = {}
-        self._spellings: dict[str, E] = {}
-        self._watchers: list[Callable[[], object]] = []
+        self._spellings: dict[str, E] = {}  # by what a spelling has in common with others
+        self._exact: dict[str, E] = {}  # by the spelling itself, in lower case
+        self._watchers: list[Callable[[E], object]] = []
         for entry in entries:
             self.add(entry)
 
@@ -155,13 +228,14 @@ class Registry(Generic[E]):
                 f"{self._spellings[spelling].name} and {entry.name}"
             )
         self._spellings.update(dict.fromkeys(spellings, entry))
+        self._exact.update((s.lower(), entry) for s in (entry.name, entry.label, *entry.aliases))
         self._entries[entry.name] = entry
         for watcher in self._watchers:
-            watcher()
+            watcher(entry)
         return entry
 
-    def watch(self, watcher: Callable[[], object]) -> None:
-        """Call ``watcher`` after every later addition."""
+    def watch(self, watcher: Callable[[E], object]) -> None:
+        """Call ``watcher`` with every entry that is added later."""
         if watcher not in self._watchers:
             self._watchers.append(watcher)
 
@@ -169,13 +243,15 @@ class Registry(Generic[E]):
         return iter(self._entries.values())
 
     def __contains__(self, name: str) -> bool:
-        return key(name) in self._spellings
+        return self.find(name) is not None
 
-    def spells(self, name: str) -> bool:
-        """Whether ``name`` is one of ours letter by letter, the case apart."""
-        entry = self._spellings.get(key(name))
-        known = (entry.name, entry.label, *entry.aliases) if entry else ()
-        return name.strip().lower() in map(str.lower, known)
+    def find(self, name: str) -> E | None:
+        """The entry called ``name`` in any spelling, or None."""
+        return self._entries.get(name) or self._spellings.get(key(name))
+
+    def spelled(self, name: str) -> E | None:
+        """The entry that has ``name`` letter by letter, its case apart, or None."""
+        return self._exact.get(name.strip().lower())
 
     @property
     def names(self) -> list[str]:
@@ -183,8 +259,8 @@ class Registry(Generic[E]):
 
     def get(self, name: str) -> E:
         """The entry called ``name``; an unknown name raises with the nearest ones."""
-        if name in self:
-            return self._spellings[key(name)]
+        if (found := self.find(name)) is not None:
+            return found
         raise UnknownName(unknown(self.kind, name, self.names, self.spellings))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import samplers, schedules
@@ -270,14 +270,14 @@ class _Reader:
         self, options: Options, into: dict[str, Any], name: str, value: Any, key: str
     ) -> None:
         """Set one option; what the sampler or schedule does not have, or not accept, is noted."""
-        if name not in {f.name for f in fields(options)}:
+        if name not in options.OPTIONS:
             if key != "RNG":
                 self.notes.append(f"{key}: {value} has no counterpart here and was left out")
             return
         if name == "s_tmax" and value == 0:
             return  # no limit
         try:
-            type(options)(**{name: value})
+            options.OPTIONS[name].check(value)
         except ValueError as error:
             self.notes.append(f"{key}: {value} was left out: {error}")
             return

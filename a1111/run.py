@@ -11,7 +11,7 @@ The rules are restated from its behaviour; ``tests/test_a1111.py`` holds recorde
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from .. import samplers, schedules
 from ..engine.streams import A1111Noise, Start
 from ..names import a1111
-from ..registry import key, unknown
+from ..registry import Options, key, unknown
 from ..samplers import FLOW, VE
 from ..samplers.dpm_fast import whole_blocks
 from ..schedules import ModelSpec, training
@@ -102,7 +102,7 @@ class Plan:
     """
 
     sampler: samplers.Sampler
-    options: Mapping[str, Any]
+    options: Options
     sigmas: tuple[float, ...]
     span: tuple[float, ...]
     latent: float
@@ -242,10 +242,10 @@ def _on_sigmas(
     model: Model, settings: Settings,
 ) -> Plan:
     """A run of a k-diffusion sampler."""
-    entry, options = samplers.get(row.ours), _options(row, settings)
+    entry, chosen = samplers.get(row.ours), _options(row, settings)
     levels = whole if climbed is None else whole[max(planned - climbed - 1, 0) :]
     if len(levels) < 2:
-        return Plan(entry, options, (), whole, 1.0, 0.0, settings)
+        return Plan(entry, entry.options, (), whole, 1.0, 0.0, settings)
     top, latent = levels[0], 0.0
     noise = math.hypot(1.0, top) if settings.sgm_noise_multiplier else top
     if climbed is not None:
@@ -264,9 +264,9 @@ def _on_sigmas(
             levels = _even(*ends, calls // 3 + 1)
     if row.ours == "restart":
         levels, restarts = _restarted(levels)
-        options |= restarts
+        chosen |= restarts
     return Plan(
-        entry, options, tuple(levels), whole, latent, noise, settings,
+        entry, entry.configure(**chosen), tuple(levels), whole, latent, noise, settings,
         steady=row.ours in _CHURNED,
     )
 
@@ -331,7 +331,8 @@ def _on_timesteps(
         )
     grid = timesteps(steps) if steps else np.empty(0)
     times = grid if climbed is None else grid[:climbed]
-    entry, options = samplers.get(row.ours), _options(row, settings)
+    entry = samplers.get(row.ours)
+    options = entry.configure(**_options(row, settings))
     if row.ours == "uni_pc":
         levels = _unipc_levels(times, climbed is None, model, settings)
     else:

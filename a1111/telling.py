@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
 from .. import samplers, schedules
@@ -130,5 +129,5 @@ def _entry(registry: Any, name: str) -> Any:
 
 def _changed(entry: Any, chosen: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The options that are not at their defaults."""
-    known = {f.name: getattr(entry.options, f.name) for f in fields(entry.options)} if entry else {}
+    known = vars(entry.options) if entry else {}
     return ((name, value) for name, value in chosen.items() if known.get(name) != value)

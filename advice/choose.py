@@ -27,7 +27,8 @@ def preset_of(schedule: str) -> str:
 
 
 def rows_for(model: Model, distilled: str = "") -> list[Row]:
-    return [r for r in ROWS if r.family == model.kind and r.distilled == distilled]
+    kind = model.kind
+    return [row for row in ROWS if row.family == kind and row.distilled == distilled]
 
 
 def nearest(rows: list[Row], steps: int, cfg: float | None) -> Row:

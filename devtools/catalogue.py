@@ -5,7 +5,6 @@ A test keeps the pages up to date; the pictures are drawn anew with them.
 
 import inspect
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import compatibility
@@ -110,26 +109,25 @@ def options_table(registry, users):
     """One row for each option: default, range, help and which entries have it."""
     options = {}
     for entry in registry:
-        for f in fields(entry.options):
-            found = options.setdefault((f.name, f.metadata["help"]), (f, entry, []))
+        for option in entry.options.OPTIONS.values():
+            found = options.setdefault((option.name, option.help), (option, entry, []))
             found[2].append(entry.name)
     page = f"| option | default | accepts | what it does | {users} |\n|---|---|---|---|---|\n"
     total = len(registry.names)
-    for (name, explained), (f, first, names) in options.items():
+    for (name, explained), (option, first, names) in options.items():
         whose = "all" if len(names) == total else ", ".join(names)
         whose = f"all but {total - len(names)}" if total > len(names) > total / 2 else whose
         default = getattr(first.options, name)
-        page += f"| `{name}` | {default} | {accepts(f)} | {explained} | {whose} |\n"
+        page += f"| `{name}` | {default} | {accepts(option)} | {explained} | {whose} |\n"
     return page
 
 
-def accepts(f):
-    if "values" in f.metadata:
-        return ", ".join(f.metadata["values"])
-    if isinstance(f.default, bool):
+def accepts(option):
+    if option.values:
+        return ", ".join(option.values)
+    if option.kind is bool:
         return "true, false"
-    kind = "whole, " if isinstance(f.default, int) else ""
-    return f"{kind}{f.metadata['low']} to {f.metadata['high']}"
+    return f"{'whole, ' * (option.kind is int)}{option.low} to {option.high}"
 
 
 PAGES = {

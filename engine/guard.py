@@ -12,23 +12,18 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 
-Parts = Sequence[tuple[str, torch.Tensor]]  # what an answer was made of, by name; may be empty
+from .model import Parts
+from .table import Row
+
 _GUIDED, _LATENT = "the guided answer", "the latent"
 _ON_CPU = ("cpu",)  # devices whose numbers can be read at once
 
 
 class NotFinite(RuntimeError):
     """The model answered NaN or Inf."""
-
-
-def parts_of(denoise: Any) -> Parts:
-    """What the model's last answer was made of, if ``denoise`` keeps it; it forgets it then."""
-    take = getattr(denoise, "parts", None)
-    return take() if callable(take) else ()
 
 
 class Guard:
@@ -38,12 +33,14 @@ class Guard:
     model's own dtype, if it is known.
     """
 
-    def __init__(self, sigmas: Sequence[float], past: int, computes_in: Any = None) -> None:
+    def __init__(
+        self, sigmas: Sequence[float], past: int, computes_in: torch.dtype | None = None
+    ) -> None:
         self.sigmas, self.past, self.computes_in = sigmas, past, computes_in
-        self._pending: deque[tuple[_Sizes, tuple[str, ...], Any]] = deque()
+        self._pending: deque[tuple[_Sizes, tuple[str, ...], Row]] = deque()
         self._begun = False
 
-    def watch(self, row: Any, x: torch.Tensor, d: torch.Tensor, parts: Parts = ()) -> None:
+    def watch(self, row: Row, x: torch.Tensor, d: torch.Tensor, parts: Parts = ()) -> None:
         """Look at the answer d to the latent x, and if it is bad at the ``parts`` it came from."""
         if d.device.type in _ON_CPU:
             # The sum is one cheap pass; it can overflow on its own, so a bad one is looked into.
@@ -71,12 +68,12 @@ class Guard:
             if not math.isfinite(found[0][1]):
                 self._stop(row, found)
 
-    def _look(self, sizes: _Sizes, names: tuple[str, ...], row: Any) -> None:
+    def _look(self, sizes: _Sizes, names: tuple[str, ...], row: Row) -> None:
         found = list(zip(names, sizes.copied.tolist()))
         if not math.isfinite(found[0][1]):
             self._stop(row, found)
 
-    def _stop(self, row: Any, found: Iterable[tuple[str, float]]) -> None:
+    def _stop(self, row: Row, found: Iterable[tuple[str, float]]) -> None:
         """found: name and largest magnitude of everything that was looked at."""
         bad: dict[str, bool] = {}
         for name, size in found:

@@ -11,11 +11,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from ..process import Process
+from .model import Answer, Model
+
+Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True)
@@ -150,12 +153,12 @@ class Recorder:
         if self._clock.cuda:
             torch.cuda.reset_peak_memory_stats(device)
 
-    def timed(self, denoise: Any) -> Timed:
-        """``denoise`` with its time taken, otherwise as it is."""
-        return Timed(self, denoise)
+    def timed(self, model: Model) -> Timed:
+        """``model`` with its time taken, otherwise as it is."""
+        return Timed(self, model)
 
-    def call(self, model: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What ``model`` answers, with its time taken."""
+    def call(self, model: Callable[..., Answered], *args: Any, **kwargs: Any) -> Answered:
+        """What any ``model`` answers, with its time taken."""
         start = self._clock.now()
         answer = model(*args, **kwargs)
         self._calls.append((start, self._clock.now()))
@@ -240,18 +243,18 @@ def _root_mean_square(tensor: torch.Tensor) -> torch.Tensor:
     return torch.dot(flat, flat).div(flat.numel()).sqrt()
 
 
-class Timed:
+class Timed(Model):
     """A model whose calls a recorder takes down; see ``Recorder.timed``."""
 
-    def __init__(self, recorder: Recorder, denoise: Any) -> None:
-        self._recorder, self._denoise = recorder, denoise
+    def __init__(self, recorder: Recorder, model: Model) -> None:
+        self._recorder, self._model = recorder, model
+        self.computes_in = model.computes_in
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._recorder.call(self._denoise, *args, **kwargs)
+    def __call__(self, x: torch.Tensor, level: float) -> Answer:
+        return self._recorder.call(self._model, x, level)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._denoise, name)
+    def some(self, images: Sequence[int]) -> Timed:
+        return Timed(self._recorder, self._model.some(images))
 
-    def of(self, k: int) -> Timed:
-        """The model for image k alone."""
-        return Timed(self._recorder, getattr(self._denoise, "of", lambda k: self._denoise)(k))
+    def alone(self, image: int) -> Timed:
+        return Timed(self._recorder, self._model.alone(image))

@@ -9,16 +9,21 @@ from typing import Any, Protocol
 import torch
 
 from ..process import Process
-from .guard import Guard, parts_of
+from .guard import Guard
+from .model import Answer, Denoise, Model, as_model
 from .table import Draw, Ref, Row, check_sigmas
 
-# (x [B, ...], sigma [B]) to D, or to (D, U) where the unconditional answer U is wanted too. It may
-# have `of(k)`, itself for image k; `parts()`, see `guard.parts_of`; `computes_in`, its own dtype.
-Denoise = Callable[
-    [torch.Tensor, torch.Tensor], torch.Tensor | tuple[torch.Tensor, torch.Tensor]
-]
-Noise = Callable[[torch.Tensor, Draw], torch.Tensor]  # unit noise, shaped like the tensor
 OnStep = Callable[[dict[str, Any]], None]
+
+
+class Noise(Protocol):
+    """Where fresh noise comes from."""
+
+    def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """Unit noise shaped, placed and typed like ``like`` [images, ...]."""
+
+    def of(self, k: int) -> Noise:
+        """The noise of image k of the batch alone."""
 
 
 class Plan(Protocol):
@@ -26,6 +31,8 @@ class Plan(Protocol):
 
     sigmas: tuple[float, ...]
     s_noise: float
+    peak_memory: int | None  # most tensors remembered between two rows, beside x; if it is known
+    taken: Sequence[Any]  # what a method that chooses its steps tells of them, image by image
 
     @property
     def guided(self) -> bool:
@@ -64,7 +71,7 @@ class Carry:
 
 def run(
     build: Build,
-    denoise: Denoise,
+    denoise: Model | Denoise,
     x: torch.Tensor,
     sigmas: Sequence[float],
     process: Process,
@@ -76,9 +83,9 @@ def run(
 ) -> Carry:
     """Run the steps between ``sigmas`` and return x with what a next run would need.
 
-    build: (sigmas, process) -> Plan. denoise: (x [B, ...], sigma [B]) -> D [B, ...] or (D, U).
-    Where the plan wants images alone, they are run one after the other as batches of one, with
-    ``denoise.of(k)`` and ``noise.of(k)`` where there is such a method.
+    build: (sigmas, process) -> Plan. denoise: a ``Model``, or a function of x [B, ...] and sigma
+    [B] that returns D [B, ...] or (D, U). Where the plan wants images alone, they are run one after
+    the other as batches of one.
     x: the noisy latent at ``sigmas[0]``; with ``carry`` its x is used instead, bit for bit.
     until: stop after this many steps (the later sigmas then only tell the table what follows).
     carry: what an earlier run returned; its last sigma must be ``sigmas[0]``.
@@ -91,7 +98,7 @@ def run(
         raise ValueError(f"until must be from 0 to {len(sigmas) - 1} steps, got {until}")
     past, x, memory = _resume(x, sigmas[0], carry)
     plan = build(past + sigmas, process)
-    whole = Machine(plan, len(past), denoise, noise, x, memory, on_step)
+    whole = Machine(plan, len(past), as_model(denoise), noise, x, memory, on_step)
     del x, memory  # the machine forgets them once they are used, and so must this frame
     machines = whole.images() if plan.alone else [whole]
     for machine in machines:
@@ -121,52 +128,57 @@ class Machine:
     """What a run holds while its rows are taken: the latent, the memory, the model, the noise."""
 
     def __init__(
-        self, plan: Plan, past: int, denoise: Denoise, noise: Noise, x: torch.Tensor,
+        self, plan: Plan, past: int, model: Model, noise: Noise, x: torch.Tensor,
         memory: dict[Ref, torch.Tensor], on_step: OnStep | None,
     ) -> None:
-        self.plan, self.past, self.denoise, self.noise = plan, past, denoise, noise
+        self.plan, self.past, self.model, self.noise = plan, past, model, noise
         self.x, self.memory, self.on_step = x, memory, on_step
-        self.guard = Guard(plan.sigmas, past, getattr(denoise, "computes_in", None))
+        self.guard = Guard(plan.sigmas, past, model.computes_in)
         self._shown = past - 1  # last step that the callback saw
 
     def images(self) -> list[Machine]:
         """One machine for each image of the batch."""
         if self.x.shape[0] == 1:
             return [self]
-
-        def of(source: Any, k: int) -> Any:
-            return source.of(k) if hasattr(source, "of") else source
-
         return [
-            Machine(self.plan, self.past, of(self.denoise, k), of(self.noise, k),
+            Machine(self.plan, self.past, self.model.alone(k), self.noise.of(k),
                     self.x[k : k + 1], {}, self.on_step)
             for k in range(self.x.shape[0])
         ]
 
     def combined(self, row: Row) -> torch.Tensor:
-        """What the row makes of the memory, its noise left out."""
-        return _combine(row, self.memory)
+        """What the row makes of the memory, its noise left out, in a fresh tensor.
 
-    def take(self, k: int, row: Row) -> None:
-        """One row: ask the model if it calls, combine, add its noise, forget what is done with."""
+        Hosts keep the ones that they were shown.
+        """
+        (ref, weight), *rest = row.reads
+        if len(rest) == 1 and abs(weight + rest[0][1] - 1.0) < 1e-12:  # in one pass over memory
+            return torch.lerp(self.memory[ref], self.memory[rest[0][0]], rest[0][1])
+        out = self.memory[ref] * weight
+        for ref, weight in rest:
+            out.add_(self.memory[ref], alpha=weight)
+        return out
+
+    def take(self, k: int, row: Row, answer: Answer | None = None) -> None:
+        """One row: ask the model if it calls, combine, add its noise, forget what is done with.
+
+        answer: the model's, where whoever drives the machine has asked it.
+        """
         self.memory["x", k] = self.x
         if row.calls:
-            self._ask(k, row)
+            self._answered(k, row, answer or self.model(self.x, row.sigma))
         x = self.combined(row)
         for draw in row.noise:
             if draw.weight:
                 x.add_(self.noise(x, draw), alpha=draw.weight * self.plan.s_noise)
         for draw in row.excess:
             x.add_(self.noise(x, draw), alpha=draw.weight)
-        self.x = x
-        self.memory = {ref: t for ref, t in self.memory.items() if self.plan.keeps(ref, k)}
+        self.x, keeps = x, self.plan.keeps
+        self.memory = {ref: t for ref, t in self.memory.items() if keeps(ref, k)}
 
-    def _ask(self, k: int, row: Row) -> None:
-        x = self.x
-        sigma = x.new_full((x.shape[0],), row.sigma)
-        sigma.level = row.sigma  # for whoever needs the number: nothing to read back from a device
-        answer = self.denoise(x, sigma)
-        d, u = answer if isinstance(answer, tuple) else (answer, None)
+    def _answered(self, k: int, row: Row, answer: Answer) -> None:
+        """Look at the answer, remember it, and show the step if it is a new one."""
+        x, d, u = self.x, answer.denoised, answer.uncond
         for tensor in (d,) if u is None else (d, u):
             if tensor.shape != x.shape:
                 raise ValueError(
@@ -174,27 +186,16 @@ class Machine:
                     f"{list(x.shape)} at sigma {row.sigma:.6g}"
                 )
         self.memory["d", k] = d = d.to(x)
-        self.guard.watch(row, x, d, parts_of(self.denoise))
+        self.guard.watch(row, x, d, answer.parts)
         if self.plan.guided:
             if u is None:
                 raise ValueError("CFG++ needs a model that returns (denoised, unconditional)")
             self.memory["u", k] = u.to(x)
         if self.on_step is not None and row.step > self._shown:
             self._shown, start = row.step, self.plan.sigmas[row.step]
-            level = sigma[0]
+            level = x.new_full((), row.sigma)
             self.on_step({
                 "i": row.step - self.past, "x": x, "denoised": d,
-                "sigma": level if start == row.sigma or self.plan.alone else x.new_tensor(start),
+                "sigma": level if start == row.sigma or self.plan.alone else x.new_full((), start),
                 "sigma_hat": level,
             })
-
-
-def _combine(row: Row, memory: dict[Ref, torch.Tensor]) -> torch.Tensor:
-    """The row's linear combination, in a fresh tensor (hosts keep the ones they were shown)."""
-    (ref, weight), *rest = row.reads
-    if len(rest) == 1 and abs(weight + rest[0][1] - 1.0) < 1e-12:
-        return torch.lerp(memory[ref], memory[rest[0][0]], rest[0][1])  # in one pass over memory
-    out = memory[ref] * weight
-    for ref, weight in rest:
-        out.add_(memory[ref], alpha=weight)
-    return out

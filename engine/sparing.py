@@ -8,13 +8,12 @@ whenever a batch grows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from .guard import Parts, parts_of
+from .model import Answer, Model
 
 _TELLS = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -34,10 +33,9 @@ class Spared:
     fewest: int | None = None
 
 
-class Sparing:
-    """``denoise`` in parts of a batch.
+class Sparing(Model):
+    """A model that is asked for parts of a batch.
 
-    denoise: a model with ``of(k)`` for image k and ``some(part)`` for a range of images.
     most: images at a time; 0: as many as there are. free: called when memory ran out, to give back
     what can be spared; None: it stays an error. told: filled on the way.
 
@@ -46,32 +44,24 @@ class Sparing:
     """
 
     def __init__(
-        self, denoise: Any, most: int = 0, free: Callable[[], object] | None = None,
+        self, model: Model, most: int = 0, free: Callable[[], object] | None = None,
         told: Spared | None = None,
     ) -> None:
-        self.denoise, self.most, self.free, self.told = denoise, most, free, told or Spared()
-        self._some: dict[range, Any] = {}
-        self._parts: list[tuple[str, torch.Tensor]] = []
+        self._model, self.most, self.free, self.told = model, most, free, told or Spared()
+        self.computes_in = model.computes_in
+        self._some: dict[range, Model] = {}
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.denoise, name)
+    def some(self, images: Sequence[int]) -> Sparing:
+        return Sparing(self._model.some(images), self.most, self.free, self.told)
 
-    def of(self, k: int) -> Sparing:
-        """The model for image k alone."""
-        return Sparing(self.denoise.of(k), 0, self.free, self.told)
+    def alone(self, image: int) -> Sparing:
+        return Sparing(self._model.alone(image), 0, self.free, self.told)
 
-    def parts(self) -> Parts:
-        """See ``guard.parts_of``."""
-        parts, self._parts = self._parts, []
-        return parts
-
-    def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> Any:
-        """D [B, ...], or (D, U), like the model's own for x [B, ...] and sigma [B]."""
+    def __call__(self, x: torch.Tensor, level: float) -> Answer:
         images, done, answers, freed = x.shape[0], 0, [], False
-        self._parts = []
         while done < images:
             part = range(done, min(done + (self.most or images), images))
-            answer = self._answer(x, sigma, part, last=freed and len(part) == 1)
+            answer = self._answer(x, level, part, last=freed and len(part) == 1)
             if answer is not None:
                 answers.append(answer)
                 done = part.stop
@@ -84,37 +74,24 @@ class Sparing:
             freed = True
         return answers[0] if len(answers) == 1 else _joined(answers)
 
-    def _answer(self, x: torch.Tensor, sigma: torch.Tensor, part: range, last: bool) -> Any:
+    def _answer(self, x: torch.Tensor, level: float, part: range, last: bool) -> Answer | None:
         """The answer for a part of the batch, or None if memory ran out and may be freed."""
-        whole = len(part) == x.shape[0]
-        if not whole:
-            fewest = self.told.fewest or len(part)
-            self.told.fewest = min(fewest, len(part))
         try:
-            if whole:
-                model, answer = self.denoise, self.denoise(x, sigma)
-            else:
-                if part not in self._some:
-                    self._some[part] = self.denoise.some(part)
-                model, rows = self._some[part], slice(part.start, part.stop)
-                answer = model(x[rows], levelled(sigma[rows], sigma))
+            if len(part) == x.shape[0]:
+                return self._model(x, level)
+            self.told.fewest = min(self.told.fewest or len(part), len(part))
+            if part not in self._some:
+                self._some[part] = self._model.some(part)
+            return self._some[part](x[part.start : part.stop], level)
         except Exception as error:
             if last or self.free is None or not out_of_memory(error):
                 raise
             return None  # here the error, and with it the tensors of its frames, is let go
-        self._parts += parts_of(model)
-        return answer
 
 
-def levelled(sigma: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
-    """sigma [B], which was made from ``whole``, with its level as a number where that has one."""
-    if hasattr(whole, "level"):
-        sigma.level = whole.level
-    return sigma
-
-
-def _joined(answers: list[Any]) -> Any:
-    """The parts of an answer, or of a pair of them, as one batch."""
-    if isinstance(answers[0], tuple):
-        return tuple(torch.cat(column) for column in zip(*answers))
-    return torch.cat(answers)
+def _joined(answers: Sequence[Answer]) -> Answer:
+    """The answers to the parts of a batch as one; what they were made of stands one by one."""
+    d, u, parts = zip(*answers)
+    return Answer(
+        torch.cat(d), None if u[0] is None else torch.cat(u), tuple(p for ps in parts for p in ps)
+    )

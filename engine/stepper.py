@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from ..process import FLOW, Process
+from .model import Answer, Model
 from .noise import KeyedNoise
 from .run import Machine, Noise
 from .table import Table
@@ -122,15 +123,12 @@ class Stepper:
         """
         sigma = self._level(timestep)
         x = sample.float() if sample.dtype in (torch.float16, torch.bfloat16) else sample
-        if isinstance(model_output, tuple):
-            answer = tuple(self._denoised(out, x, sigma) for out in model_output)
-        else:
-            answer = self._denoised(model_output, x, sigma)
+        outputs = model_output if isinstance(model_output, tuple) else (model_output,)
+        answer = Answer(*(self._denoised(out, x, sigma) for out in outputs))
         machine = self._machine or self._start(x)
         k, row = self._due
         machine.x = x.clone() if self.table.keeps(("x", k), k) else x
-        machine.denoise = lambda *_: answer
-        machine.take(k, row)
+        machine.take(k, row, answer)
         self._done += 1
         for due in self._rows:
             if due[1].calls:
@@ -139,8 +137,7 @@ class Stepper:
             machine.take(*due)
         if self._done == len(self._times):
             machine.guard.finish()
-        clean = answer[0] if isinstance(answer, tuple) else answer
-        return StepOutput(machine.x.to(sample.dtype), clean.to(sample.dtype))
+        return StepOutput(machine.x.to(sample.dtype), answer.denoised.to(sample.dtype))
 
     def add_noise(
         self, original: torch.Tensor, noise: torch.Tensor,
@@ -163,7 +160,7 @@ class Stepper:
 
     def _start(self, x: torch.Tensor) -> Machine:
         noise = self._noise(range(x.shape[0]))
-        machine = Machine(self.table, 0, lambda *_: x, noise, x, {}, None)
+        machine = Machine(self.table, 0, Model(), noise, x, {}, None)  # the caller asks it
         self._rows = islice(enumerate(self.table.rows), self._first, None)
         self._machine, self._due = machine, next(self._rows)
         return machine

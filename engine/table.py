@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ..process import Process, Split
 
@@ -127,6 +127,7 @@ class Table:
     process: Process
     rows: tuple[Row, ...]
     s_noise: float = 1.0
+    taken: ClassVar[tuple[()]] = ()  # what a method of its own steps tells of them
     _last_read: dict[Ref, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -11,13 +11,12 @@ import comfy.samplers
 import torch
 
 from ..a1111.run import Model, Settings, plan
-from ..advice import is_automatic
 from ..samplers import FLOW, VE
 from ..schedules import ModelSpec
+from .asked import Asked, Setup
 from .lists.model import family_of, process_of
-from .lists.names import apart, canonical
-from .run.ours import HostNoise, HostRun, Terms
-from .setup import Asked, Setup
+from .run.noise import HostNoise
+from .run.ours import HostRun, Terms
 
 _TABLE = 1000  # noise levels of the models that A1111 1.10.1 runs
 _DISCRETE = comfy.model_sampling.ModelSamplingDiscrete
@@ -25,24 +24,27 @@ _DISCRETE = comfy.model_sampling.ModelSamplingDiscrete
 
 def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
     """A run as A1111 1.10.1 does it. Raises ValueError for what it has not."""
-    _refuse(asked)
-    settings, samples = asked.a1111, latent["samples"]
-    model, known, note = _as_theirs(model, settings)
+    first, last = asked.window or (0, asked.steps)
+    if first > 0 or last < asked.steps or not asked.add_noise:
+        raise ValueError(
+            "an A1111 run cannot be split: its noise is drawn in order from one stream, so the "
+            "second part would draw other noise; use start_at_step 0, end_at_step at least steps "
+            "and add_noise enable"
+        )
+    choice, samples = asked.choice, latent["samples"]
+    model, known, note = _as_theirs(model, choice.a1111)
     sampling = model.get_model_object("model_sampling")
     picture = asked.denoise < 1 or bool(torch.count_nonzero(samples))
-    sampler, schedule = asked.sampler, asked.schedule
-    if is_automatic(schedule):
-        sampler, schedule = apart(sampler, schedule)  # "Euler a Karras" chooses by itself
     made = plan(
-        canonical("sampler", sampler), canonical("schedule", schedule), asked.steps,
-        known, settings, denoise=asked.denoise if picture else None,
+        choice.sampler.name, choice.schedule.name, asked.steps, known, choice.a1111,
+        denoise=asked.denoise if picture else None,
     )
-    if made.sampler.brownian and settings.noise != "cpu":
+    if made.sampler.brownian and choice.a1111.noise != "cpu":
         raise ValueError(
             f"A1111's noise of '{made.sampler.name}' is a Brownian tree, which is here for its "
             "noise source CPU only; set noise to cpu in A1111 Run (Stride)"
         )
-    images = list(latent.get("batch_index") or range(samples.shape[0]))
+    images = tuple(latent.get("batch_index") or range(samples.shape[0]))
     scale = getattr(model.model.latent_format, "spacial_downscale_ratio", 8)
     noise = made.source(asked.seed, images, scale)
 
@@ -57,35 +59,13 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
         made.latent, made.noise, made.result * process_of(sampling).alpha(last), VE, source
     )
     run = HostRun(
-        made.sampler, dict(made.options), images, settings=asked.settings, box=asked.box,
-        terms=terms,
+        made.sampler, made.options, images, settings=choice.settings, box=asked.box, terms=terms
     )
     return Setup(
         model, torch.tensor(made.sigmas), lambda: noise.first(samples.shape),
-        lambda: comfy.samplers.KSAMPLER(run), (*made.notes, note), made.guidance,
+        lambda tell: comfy.samplers.KSAMPLER(replace(run, tell=tell)), (*made.notes, note),
+        made.guidance,
     )
-
-
-def second_pass(choices: dict[str, Any], first: Settings | None) -> dict[str, Any]:
-    """The options of a hires pass behind a run by these settings: there all steps are run."""
-    settings = choices.get("a1111", first)
-    return {**choices, "a1111": replace(settings, fixed_steps=True)} if settings else choices
-
-
-def _refuse(asked: Asked) -> None:
-    """What cannot be told in A1111's words."""
-    if asked.options or asked.schedule_options:
-        raise ValueError(
-            "an A1111 run takes its settings from A1111 Run (Stride) alone; disconnect the options "
-            "of Sampler (Stride) and Schedule (Stride)"
-        )
-    first, last = asked.window or (0, asked.steps)
-    if first > 0 or last < asked.steps or not asked.add_noise:
-        raise ValueError(
-            "an A1111 run cannot be split: its noise is drawn in order from one stream, so the "
-            "second part would draw other noise; use start_at_step 0, end_at_step at least steps "
-            "and add_noise enable"
-        )
 
 
 def _as_theirs(model: Any, settings: Settings) -> tuple[Any, Model, str | None]:

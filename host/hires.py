@@ -2,20 +2,23 @@
 
 The rules are A1111's: the run keeps its number of steps at any denoise (the schedule is planned
 for ``int(steps / denoise)`` and its end is taken), its noise is drawn anew from the first pass's
-seeds, and what is not chosen is the first pass's. What that was stands in the latent (``record``).
+seeds, and what is not chosen is the first pass's. What that was stands in the latent
+(``latents.Record``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import comfy.utils
 import torch
 
-from . import a1111, carry, options, record
-from .ksample import ksample
-from .shown import advise
+from . import latents
+from .asked import Asked
+from .choice import DISTILLED, Wishes, choose, wishes
+from .latents import Record
+from .sampling import ksample
 
 SAME = "use same"
 IN_LATENT = ("bilinear", "nearest-exact", "area", "bicubic", "bislerp")
@@ -43,61 +46,58 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The second pass's settings; SAME, 0 and None stand for the first pass's."""
+class Settings:
+    """What the second pass is asked for; SAME, 0 and None stand for the first pass's.
+
+    held: connected options. distilled: see ``choice.choose``.
+    """
 
     sampler: str = SAME
     schedule: str = SAME
     steps: int = 0
     cfg: float = 0.0
     seed: int | None = None
+    denoise: float = 0.7
+    held: Wishes | None = None
+    distilled: str = DISTILLED[0]
 
 
 def second_pass(
-    model: Any, latent: dict[str, Any], positive: Any, negative: Any, *, size: Size = Size(),
-    method: str = IN_LATENT[0], choice: Choice = Choice(), denoise: float = 0.7, vae: Any = None,
-    chosen: options.Choices | None = None, distilled: str = advise.DISTILLED[0],
+    model: Any, latent: dict[str, Any], positive: Any, negative: Any, settings: Settings,
+    size: Size = Size(), method: str = IN_LATENT[0], vae: Any = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Enlarge ``latent`` and sample it: returns (LATENT, report) as ``ksample`` does.
 
-    vae: enlarge the picture instead of the latent. chosen: connected options. distilled: see
-    ``advise``. Raises ValueError where a setting is to be the first pass's and the latent has no
-    record of one.
+    vae: enlarge the picture instead of the latent. Raises ValueError where a setting is to be the
+    first pass's and the latent has no record of one.
     """
-    run, choices, settings = _settings(latent, choice, chosen)
-    advised = advise.advise(
-        model, run.steps, run.cfg, run.sampler, run.schedule, choices, distilled
-    )
-    settings |= {name: value for name, value in advised.run.items() if value}
+    asked = _asked(model, latent, settings)
     large = enlarge(model, latent, size, method, vae)
-    out, report = ksample(
-        model, run.seed, run.steps, run.cfg, advised.sampler, advised.schedule, positive, negative,
-        large, denoise=denoise, **settings,
-    )
-    before, after = (_extent(found["samples"]) for found in (latent, out))
+    before, after = _extent(latent["samples"]), _extent(large["samples"])
+    choice = asked.choice
     notes = [
-        f"latent {before[1]} x {before[0]} to {after[1]} x {after[0]}: {advised.sampler} on "
-        f"{advised.schedule}, cfg {run.cfg:g}, seed {run.seed}", *advised.notes,
+        f"latent {before[1]} x {before[0]} to {after[1]} x {after[0]}: {choice.sampler.called} on "
+        f"{choice.schedule.called}, cfg {asked.cfg:g}, seed {asked.seed}", *choice.notes,
     ]
-    if carry.KEY in latent:
+    if latents.STOPPED in latent:
         notes.append("warning: the first pass stopped early, its latent still holds noise")
-    return out, advise.add_notes(report, notes)
+    asked = replace(asked, choice=replace(choice, notes=tuple(notes)))
+    return ksample(model, asked, positive, negative, large)
 
 
-def _settings(
-    latent: dict[str, Any], choice: Choice, chosen: options.Choices | None
-) -> tuple[Choice, options.Choices, dict[str, Any]]:
-    """(the settings, the options, further arguments of ``ksample``), the first pass's filled in.
+def _asked(model: Any, latent: dict[str, Any], settings: Settings) -> Asked:
+    """The second pass's run, with the first pass's settings filled in.
 
     The first pass's sampler and schedule come with the options that they had there, unless this
     node was given other ones.
     """
     given = {
-        "sampler": choice.sampler != SAME, "schedule": choice.schedule != SAME,
-        "steps": choice.steps > 0, "cfg": choice.cfg > 0, "seed": choice.seed is not None,
+        "sampler": settings.sampler != SAME, "schedule": settings.schedule != SAME,
+        "steps": settings.steps > 0, "cfg": settings.cfg > 0, "seed": settings.seed is not None,
     }
-    first = latent.get(record.KEY)
-    if first is None:
+    first = latent.get(latents.RECORD)
+    held = wishes(settings.held)
+    if not isinstance(first, Record):
         if missing := [name for name, is_given in given.items() if not is_given]:
             raise ValueError(
                 f"the latent does not tell how it was made, so {' and '.join(missing)} cannot be "
@@ -105,17 +105,21 @@ def _settings(
                 "between drops its record), or choose sampler and schedule by hand, steps and cfg "
                 "above 0, and seed_from 'new_seed'"
             )
-        first = {"settings": {}}
-    run = Choice(**{
-        name: getattr(choice, name) if is_given else first[name]
-        for name, is_given in given.items()
-    })
-    choices, settings = dict(chosen or {}), dict(first["settings"])
-    for kind, argument in (("sampler", "options"), ("schedule", "schedule_options")):
-        theirs = settings.pop(argument, None) or {}
+        first = Record(0, 0, 0.0, None)
+    names = {kind: getattr(settings, kind) for kind in ("sampler", "schedule")}
+    for kind in names:
         if not given[kind]:
-            choices.setdefault(kind, (getattr(run, kind), theirs))
-    return run, a1111.second_pass(choices, settings.pop("a1111", None)), settings
+            theirs = getattr(first.choice, kind)
+            names[kind] = theirs.called
+            if getattr(held, kind) is None:
+                held = replace(held, **{kind: theirs})
+    theirs = held.a1111 or (first.choice and first.choice.a1111)
+    if theirs:  # there all steps are run, whatever denoise is
+        held = replace(held, a1111=replace(theirs, fixed_steps=True))
+    steps, cfg = settings.steps or first.steps, settings.cfg or first.cfg
+    choice = choose(model, steps, cfg, **names, held=held, distilled=settings.distilled)
+    seed = first.seed if settings.seed is None else settings.seed
+    return Asked(seed, steps, cfg, choice, settings.denoise)
 
 
 def enlarge(
@@ -139,7 +143,7 @@ def enlarge(
         )
     extent = _target(model, samples, size)
     margins = _margins(samples, extent) if size.width and size.height else (0.0, 0.0)
-    out = {key: value for key, value in latent.items() if key != carry.KEY}
+    out = {key: value for key, value in latent.items() if key != latents.STOPPED}
     if vae is None:
         out["samples"] = scale(_cut(samples, margins), extent, method)
     else:

@@ -19,14 +19,10 @@ def typed(text: str, model: Any = None) -> torch.Tensor:
     return transforms.parse(text, top)
 
 
-def problem_with_text(text: str | None) -> str | None:
-    """What is wrong with typed sigmas; None where nothing is, or where they are not known yet."""
-    try:
-        if isinstance(text, str):
-            typed(text)
-    except ValueError as error:
-        return str(error)
-    return None
+def check_text(text: str | None) -> None:
+    """Raises ValueError for typed sigmas that are none; None: not known yet."""
+    if isinstance(text, str):
+        typed(text)
 
 
 def adjust(

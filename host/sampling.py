@@ -1,82 +1,167 @@
-"""Sigmas for a MODEL and a SAMPLER by name: the parts of a run."""
+"""What the KSampler nodes do: sigmas, initial noise and a SAMPLER, and the host runs them."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import comfy.sample
 import comfy.samplers
+import comfy.utils
+import latent_preview
 import torch
 
 from .. import schedules
+from ..engine.streams import GENERATORS, A1111Noise
+from ..schedules.entry import tensor_of
+from . import a1111, latents
+from .asked import Asked, Setup
+from .choice import Choice
+from .latents import Record
 from .lists.model import family_of, spec_of
-from .lists.names import alone, canonical, ours, problem_with
-from .run.ours import HostRun, TheirRun
+from .lists.names import Named
+from .run.result import Result
+from .run.sampler import sampler_of
+from .run.watch import ANEW
 
 
 def sigmas_for(
-    model: Any, schedule: str, steps: int, denoise: float = 1.0, spare: bool = False,
-    options: dict[str, Any] | None = None,
+    model: Any, schedule: Named, steps: int, denoise: float = 1.0, spare: bool = False
 ) -> torch.Tensor:
-    """The sigmas of ``schedule`` for a host MODEL, float32 on the CPU.
+    """The sigmas of a schedule for a host MODEL, float32 on the CPU.
 
     spare: plan one step more and drop the value before the last, as the host does for some of
-    its own samplers. options: the schedule's own, for one of ours. Names of other packs go
-    through the host's handler.
+    its own samplers. Schedules of other packs go through the host's handler.
     """
-    options = options or {}
-    if problem := problem_with(schedule=schedule):
-        raise ValueError(problem)
-    schedule = canonical("schedule", schedule)
-    model_sampling = model.get_model_object("model_sampling")
-    steps = schedules.check_steps(schedule, steps)
-    planned = schedules.planned_steps(schedule, steps, denoise)
+    sampling = model.get_model_object("model_sampling")
+    if entry := schedule.entry:
+        spec = spec_of(sampling, family_of(model))
+        spare = spare and not entry.counts  # a distilled model knows its own levels only
+        return tensor_of(entry.levels(spec, steps, denoise, schedule.options, spare))
+    steps = schedules.check_steps(schedule.name, steps)
+    planned = schedules.planned_steps(schedule.name, steps, denoise)
     if planned == 0:
         return torch.empty(0)
-    if entry := ours("schedule", schedule):
-        spec = spec_of(model_sampling, family_of(model))
-        spare = spare and not entry.counts  # a distilled model knows its own levels only
-        return entry.sigmas(spec, steps, denoise, discard_penultimate=spare, **options)
-    refuse_options(schedule, options)
-    sigmas = comfy.samplers.calculate_sigmas(model_sampling, schedule, planned + spare).cpu()
+    sigmas = comfy.samplers.calculate_sigmas(sampling, schedule.name, planned + spare).cpu()
     if spare:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     return sigmas[-(steps + 1) :]
 
 
-def note_on(
-    model: Any, schedule: str, steps: int, options: dict[str, Any] | None = None
-) -> str | None:
+def note_on(model: Any, schedule: Named, steps: int) -> str | None:
     """What a person should know of one of our schedules on this MODEL, or None."""
-    entry = ours("schedule", canonical("schedule", schedule))
-    if entry is None:
+    if schedule.entry is None or schedule.entry.remark is None:
         return None
     spec = spec_of(model.get_model_object("model_sampling"), family_of(model))
-    return entry.note(spec, steps, **(options or {}))
+    return schedule.entry.note(spec, steps, schedule.options)
 
 
-def sampler_object(name: str, options: dict[str, Any] | None = None, **run: Any) -> Any:
-    """The host's SAMPLER for a name: ours by name, label or alias, else the host's own.
+def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
+    """A run by our own rules; any name that a dropdown has."""
+    choice, settings = asked.choice, asked.choice.settings
+    sampler, options = choice.sampler, choice.sampler.options
+    sigmas, ahead = _levels(model, asked)
+    if len(sigmas) < 2:
+        return Setup(model, sigmas, lambda: latent["samples"], lambda tell: None)
+    notes = [note_on(model, choice.schedule, asked.steps)]
+    run: dict[str, Any] = {"settings": settings, "box": asked.box}
+    if sampler.entry is not None:
+        indices, resume = latent.get("batch_index"), None
+        if not asked.add_noise:
+            resume, note = latents.resumable(latent, sampler.name, options, sigmas)
+            notes.append(note)
+        if resume is not None and settings.history == ANEW:
+            resume = latents.anew(resume)
+        images = None if indices is None else tuple(indices)
+        run |= {"images": images, "ahead": ahead, "keep": True, "resume": resume}
+    stream = getattr(options, "noise", "")
+    return Setup(
+        model, sigmas, lambda: _initial_noise(latent, asked.seed, asked.add_noise, stream),
+        lambda tell: sampler_of(sampler, tell=tell, **run), tuple(notes),
+    )
 
-    options: the sampler's own, for one of ours. run: further fields of ``HostRun``; of a sampler
-    that is not ours, of ``TheirRun``. A name that nobody has, and an option that the sampler does
-    not have, raise ValueError.
+
+def _levels(model: Any, asked: Asked) -> tuple[torch.Tensor, tuple[float, ...]]:
+    """The sigmas of the run, and those after its last one which a chained run will take."""
+    # The host plans one step more for these and drops the last but one, ours do so too: the same
+    # sigmas give the same picture when one node is swapped for the other.
+    spares = comfy.samplers.KSampler.DISCARD_PENULTIMATE_SIGMA_SAMPLERS
+    sampler, schedule = asked.choice.sampler, asked.choice.schedule
+    sigmas = sigmas_for(model, schedule, asked.steps, asked.denoise, sampler.name in spares)
+    if asked.window is None:
+        return sigmas, ()
+    first, last = asked.window
+    ahead = tuple(sigmas[last + 1 :].tolist()) if asked.leftover else ()
+    cut = last < len(sigmas) - 1
+    sigmas = sigmas[: last + 1].clone()
+    if cut and not asked.leftover:
+        sigmas[-1] = 0.0
+    return sigmas[first:], ahead
+
+
+def _initial_noise(
+    latent: dict[str, Any], seed: int, add_noise: bool, stream: str
+) -> torch.Tensor:
+    """The initial noise: A1111's where its stream was chosen, else the host's own.
+
+    It is drawn without moving the global generator.
     """
-    name, implied = alone(name)
-    options = {**implied, **(options or {})}
-    if entry := ours("sampler", name):
-        entry.configure(**options)
-        on_device = name.endswith("_gpu")
-        return comfy.samplers.KSAMPLER(HostRun(entry, options, on_device=on_device, **run))
-    refuse_options(name, options)
-    theirs = comfy.samplers.sampler_object(name)
-    if hasattr(theirs, "sampler_function"):
-        theirs.sampler_function = TheirRun(theirs.sampler_function, **run)
-    return theirs
+    samples, indices = latent["samples"], latent.get("batch_index")
+    if not add_noise:
+        empty = getattr(comfy.sample, "prepare_empty_noise", None)  # knows nested latents
+        return empty(samples) if empty else torch.zeros_like(samples, device="cpu")
+    if stream in GENERATORS:
+        images = indices or range(samples.shape[0])
+        return A1111Noise(stream, seed, images).first(samples.shape)
+    with torch.random.fork_rng(devices=[]):
+        return comfy.sample.prepare_noise(samples, seed, indices)
 
 
-def refuse_options(name: str, options: dict[str, Any]) -> None:
-    """A sampler or schedule of the host or of another pack has no options that we could set."""
-    if options:
-        raise ValueError(
-            f"'{name}' is not one of Stride's and takes no options here, got {', '.join(options)}"
-        )
+def ksample(
+    model: Any, asked: Asked, positive: Any, negative: Any, latent: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sample ``latent`` and tell what it cost: returns (LATENT, report)."""
+    started, choice = time.perf_counter(), asked.choice
+    # Newer hosts tell in the latent what an empty one has to be rescaled by.
+    ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
+    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
+    latent = {**latent, "samples": samples}
+    run = (setup if choice.a1111 is None else a1111.setup)(model, asked, latent)
+    sigmas = run.sigmas
+    report: dict[str, Any] = {
+        "sampler": choice.sampler.called, "schedule": choice.schedule.called,
+        "steps": max(len(sigmas) - 1, 0),
+    }
+    if len(sigmas) < 2:  # nothing to do, as in the host: denoise 0, or a window past the end
+        return latent, {**report, "model_calls": 0, "seconds": 0.0, **_note(choice.notes)}
+
+    results: list[Result | None] = [None]  # none, of a SAMPLER that does not tell
+    end = comfy.sample.sample_custom(
+        run.model, run.noise(), asked.cfg * run.guidance, run.sampler(results.append), sigmas,
+        positive, negative, samples, noise_mask=latent.get("noise_mask"),
+        callback=latent_preview.prepare_callback(run.model, len(sigmas) - 1),
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=asked.seed,
+    )
+    result = results[-1]
+    out = {k: v for k, v in latent.items() if k != latents.STOPPED} | {"samples": end}
+    if result is not None and result.stopped is not None:
+        out[latents.STOPPED] = result.stopped._replace(latent=end)
+    seed = latents.seed_of(latent, asked.seed, asked.add_noise)
+    kept = Choice(choice.sampler, choice.schedule, a1111=choice.a1111)
+    out[latents.RECORD] = Record(seed, asked.steps, asked.cfg, kept)
+    report["model_calls"] = result and result.calls
+    notes = [*run.notes, *(result.notes if result else ())]
+    if result is not None and result.taken:
+        report["accepted"] = sum(image.accepted for image in result.taken)
+        report["rejected"] = sum(image.rejected for image in result.taken)
+    report["seconds"] = round(time.perf_counter() - started, 3)
+    if asked.box is not None:
+        names = {key: report[key] for key in ("sampler", "schedule")}
+        asked.box.tell(seed=asked.seed, cfg=asked.cfg, **names, **(_note(notes) or {"note": None}))
+    return out, {**report, **_note([*choice.notes, *notes])}
+
+
+def _note(notes: Any) -> dict[str, str]:
+    """The notes as the report has them; nothing where there are none."""
+    said = [note for note in notes if note]
+    return {"note": "\n".join(said)} if said else {}

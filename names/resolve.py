@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import samplers, schedules
@@ -89,7 +89,9 @@ def _schedule(name: str) -> str | None:
 
 def is_class(name: str) -> bool:
     """Whether ``name`` is a class of diffusers, which means more than the sampler behind it."""
-    from . import diffusers  # a large table, loaded where a name is looked up
+    if "scheduler" not in name.lower():
+        return False
+    from . import diffusers  # a large table, loaded where such a name is looked up
 
     return diffusers.known(name) is not None
 
@@ -253,4 +255,4 @@ def _with(settings: Mapping[str, Any], pair: Pair) -> Pair:
 
 
 def _options(entry: Entry | None) -> set[str]:
-    return {f.name for f in fields(entry.options)} if entry else set()
+    return set(entry.options.OPTIONS) if entry else set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .. import host
 from ..host import io
 
@@ -20,7 +22,7 @@ class StrideA1111Run(io.ComfyNode):
                 "noise, its levels, its step rules, its settings; for pictures made there."
             ),
             inputs=[
-                *host.options.settings_inputs(host.A1111Settings), host.options.passed_on(),
+                *host.options.of_set(host.A1111Settings), host.options.passed_on(),
             ],
             outputs=[
                 host.options.OptionsType.Output(
@@ -32,5 +34,5 @@ class StrideA1111Run(io.ComfyNode):
 
     @classmethod
     def execute(cls, options=None, **chosen) -> io.NodeOutput:
-        settings = host.A1111Settings(**chosen)
-        return io.NodeOutput(host.options.joined("a1111", settings, options))
+        held = host.choice.wishes(options)
+        return io.NodeOutput(replace(held, a1111=host.A1111Settings(**chosen)))

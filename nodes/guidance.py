@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import host
 from ..host import guidance, io
+from .common import valid
 
 
 def _inputs(*others: io.Input) -> list[io.Input]:
@@ -33,7 +34,7 @@ class StrideRescaleCFG(io.ComfyNode):
                 "Gives the guided answer the deviation of the positive prompt's own, against "
                 "the washed out or burnt look of a high cfg."
             ),
-            inputs=_inputs(*host.patches.inputs(guidance.Rescale)),
+            inputs=_inputs(*host.options.of_set(guidance.Rescale, optional=False)),
             outputs=_outputs(),
         )
 
@@ -55,7 +56,7 @@ class StrideThreshold(io.ComfyNode):
                 "Cuts the largest values of each image off and scales the image back into its "
                 "range."
             ),
-            inputs=_inputs(*host.patches.inputs(guidance.Threshold)),
+            inputs=_inputs(*host.options.of_set(guidance.Threshold, optional=False)),
             outputs=_outputs(),
         )
 
@@ -74,7 +75,7 @@ class StrideMimicCFG(io.ComfyNode):
             display_name="Mimic CFG (Stride)",
             category="sampling/stride/guidance",
             description="A high cfg with the range of values that a lower one would have.",
-            inputs=_inputs(*host.patches.inputs(guidance.Mimic)),
+            inputs=_inputs(*host.options.of_set(guidance.Mimic, optional=False)),
             outputs=_outputs(),
         )
 
@@ -96,7 +97,7 @@ class StrideCFGInterval(io.ComfyNode):
                 "Guidance between two noise levels only; elsewhere cfg is 1, and a step takes "
                 "half the time because the negative prompt is not asked."
             ),
-            inputs=_inputs(*host.patches.inputs(guidance.Interval)),
+            inputs=_inputs(*host.options.of_set(guidance.Interval, optional=False)),
             outputs=_outputs(),
         )
 
@@ -119,7 +120,7 @@ class StrideCFGCurve(io.ComfyNode):
                 "factor."
             ),
             inputs=_inputs(
-                *host.patches.inputs(guidance.Curve),
+                *host.options.of_set(guidance.Curve, optional=False),
                 io.String.Input(
                     "by_hand", default="",
                     tooltip=(
@@ -133,7 +134,7 @@ class StrideCFGCurve(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, by_hand: str | None = None):
-        return host.patches.problem_with_points(by_hand) or True
+        return valid(host.patches.check_points, by_hand)
 
     @classmethod
     def execute(cls, model, shape, by_hand, **ends) -> io.NodeOutput:
@@ -153,7 +154,7 @@ class StrideAPG(io.ComfyNode):
                 "Adaptive projected guidance: takes down the part of guidance that saturates, "
                 "limits its length, and may remember earlier steps."
             ),
-            inputs=_inputs(*host.patches.inputs(guidance.APG)),
+            inputs=_inputs(*host.options.of_set(guidance.APG, optional=False)),
             outputs=_outputs(),
         )
 
@@ -175,7 +176,7 @@ class StrideCFGZero(io.ComfyNode):
                 "For flow models: scales the negative prompt's velocity to fit the positive "
                 "one's, and leaves the latent as it is for the first steps."
             ),
-            inputs=_inputs(*host.patches.inputs(guidance.CFGZero)),
+            inputs=_inputs(*host.options.of_set(guidance.CFGZero, optional=False)),
             outputs=_outputs(),
         )
 
@@ -197,7 +198,7 @@ class StrideTemperature(io.ComfyNode):
                 "Scales the predicted noise so that samples vary less (below 1) or more (above "
                 "1)."
             ),
-            inputs=_inputs(*host.patches.inputs(guidance.Temperature)),
+            inputs=_inputs(*host.options.of_set(guidance.Temperature, optional=False)),
             outputs=_outputs(),
         )
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from .. import host
 from ..host import io
-from .ksampler import SEED_MAX, distilled_input, options_input, shown
+from .common import SEED_MAX, distilled_input, options_input, shown, valid
 
 _SAME = host.hires.SAME
 
 
 def _or_same(kind: str, names: list[str]) -> io.Combo.Input:
     return io.Combo.Input(
-        kind, options=[_SAME, host.advise.AUTOMATIC, *names], default=_SAME,
+        kind, options=[_SAME, host.AUTOMATIC, *names], default=_SAME,
         tooltip=f"'{_SAME}' takes the first pass's {kind} with its options.",
     )
 
@@ -92,7 +92,7 @@ class StrideHires(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
         named = (None if name == _SAME else name for name in (sampler, schedule))
-        return host.problem_with(*named) or True
+        return valid(host.choice.check, *named)
 
     @classmethod
     def execute(
@@ -101,9 +101,10 @@ class StrideHires(io.ComfyNode):
         distilled="none",
     ) -> io.NodeOutput:
         seed = new_seed if seed_from == "new_seed" else None
+        settings = host.hires.Settings(
+            sampler, schedule, steps, cfg, seed, denoise, options, distilled
+        )
+        size = host.hires.Size(upscale_by, width, height)
         return shown(cls, *host.hires.second_pass(
-            model, latent_image, positive, negative,
-            size=host.hires.Size(upscale_by, width, height), method=upscale_method,
-            choice=host.hires.Choice(sampler, schedule, steps, cfg, seed), denoise=denoise,
-            vae=vae, chosen=options, distilled=distilled,
+            model, latent_image, positive, negative, settings, size, upscale_method, vae
         ))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from .. import host
 from ..host import io
-from .ksampler import SEED_MAX, denoise_input, sampler_input, schedule_input, steps_input
-
-_UNSAID = {  # what a prompt may leave out: there is none
-    "denoise": 1.0, "clip_skip": -1, "hires_sampler": host.texts.SAME,
-    "hires_schedule": host.texts.SAME, "hires_steps": 0, "hires_scale": 1.0, "hires_denoise": 0.0,
-}
+from .common import (
+    SEED_MAX,
+    denoise_input,
+    sampler_input,
+    schedule_input,
+    steps_input,
+    valid,
+)
 
 
 class StrideFromA1111(io.ComfyNode):
@@ -77,7 +79,7 @@ class StrideFromA1111(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, image: str | None = None):
-        return host.pictures.problem_with(image) or True
+        return valid(host.pictures.check, image)
 
     @classmethod
     def fingerprint_inputs(cls, image: str = "", **rest):
@@ -153,12 +155,19 @@ class StrideToA1111(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
-        return host.problem_with(sampler, schedule) or True
+        return valid(host.choice.check, sampler, schedule)
 
     @classmethod
-    def execute(cls, positive, negative, sampler, schedule, steps, **rest) -> io.NodeOutput:
+    def execute(
+        cls, positive, negative, sampler, schedule, options=None, model="", **rest
+    ) -> io.NodeOutput:
+        second = {
+            name.removeprefix("hires_"): rest.pop(name)
+            for name in list(rest) if name.startswith("hires_")
+        }
         text, notes = host.texts.to_text(
-            positive, negative, sampler, schedule, steps, **{**_UNSAID, **rest}
+            positive, negative, sampler, schedule, host.texts.Numbers(**rest),
+            host.texts.Second(**second), options, model,
         )
         host.show_on_node(cls.hidden.unique_id, notes or text)
         return io.NodeOutput(text, notes, ui={"text": [text, notes]})

@@ -2,103 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from .. import host
 from ..host import io
-
-SEED_MAX = 0xFFFFFFFFFFFFFFFF
-_SAMPLER_TIP = (
-    "How the latent moves from one noise level to the next. Automatic takes what suits the model, "
-    "its steps and cfg, and says why. Then ours, then the host's."
+from .common import (
+    SEED_MAX,
+    cfg_input,
+    denoise_input,
+    distilled_input,
+    options_input,
+    prompt_inputs,
+    report_output,
+    sampler_input,
+    schedule_input,
+    shown,
+    steps_input,
+    valid,
 )
-_SCHEDULE_TIP = (
-    "Which noise levels are visited. Any schedule goes with any sampler. Automatic takes what "
-    "suits the model, its steps and cfg, and says why."
-)
-
-
-def sampler_input() -> io.Combo.Input:
-    names = [host.advise.AUTOMATIC, *host.sampler_names()]
-    return io.Combo.Input("sampler", options=names, default="euler", tooltip=_SAMPLER_TIP)
-
-
-def schedule_input() -> io.Combo.Input:
-    names = [host.advise.AUTOMATIC, *host.schedule_names()]
-    return io.Combo.Input("schedule", options=names, default="simple", tooltip=_SCHEDULE_TIP)
-
-
-def steps_input() -> io.Int.Input:
-    return io.Int.Input(
-        "steps", default=20, min=1, max=10000, tooltip="Number of steps from noise to picture."
-    )
-
-
-def denoise_input() -> io.Float.Input:
-    return io.Float.Input(
-        "denoise", default=1.0, min=0.0, max=1.0, step=0.01,
-        tooltip="1 starts from pure noise; less keeps more of the latent that comes in.",
-    )
-
-
-def _cfg_input() -> io.Float.Input:
-    return io.Float.Input(
-        "cfg", default=8.0, min=0.0, max=100.0, step=0.1, round=0.01,
-        tooltip="Guidance: how strongly positive is preferred to negative; 1 is none.",
-    )
-
-
-def _prompt_inputs() -> list[io.Input]:
-    return [
-        io.Conditioning.Input("positive", tooltip="What the picture should show."),
-        io.Conditioning.Input("negative", tooltip="What it should not show."),
-        io.Latent.Input("latent_image", tooltip="The latent to start from."),
-    ]
-
-
-def options_input() -> io.Input:
-    return host.options.OptionsType.Input(
-        "options", optional=True,
-        tooltip=(
-            "From a Sampler (Stride) or Schedule (Stride) node: eta, order, rho and the like. "
-            "For both, connect one of them to the other. Without it, defaults."
-        ),
-    )
-
-
-def distilled_input() -> io.Combo.Input:
-    return io.Combo.Input(
-        "distilled", options=list(host.advise.DISTILLED), default="none", optional=True,
-        tooltip=(
-            "What a model or LoRA made for a few steps is called; it cannot be seen from the "
-            "model. Automatic and the warnings go by it; nothing else does."
-        ),
-    )
 
 
 def _run(
-    cls: type[io.ComfyNode], model, seed, steps, cfg, names, inputs, options, distilled, **how
+    cls: type[io.ComfyNode], model: Any, asked: host.Asked, positive: Any, negative: Any,
+    latent: dict[str, Any],
 ) -> io.NodeOutput:
-    """names: sampler and schedule. inputs: positive, negative, latent. how: see ``ksample``."""
-    advised = host.advise.advise(model, steps, cfg, *names, options, distilled)
-    box = host.report.box_for(cls.hidden, 1, advised.run["settings"])
-    latent, report = host.ksample(
-        model, seed, steps, cfg, advised.sampler, advised.schedule, *inputs, **how, box=box,
-        **advised.run,
-    )
-    return shown(cls, latent, host.advise.add_notes(report, advised.notes), box)
-
-
-def report_output() -> io.Output:
-    return host.report.ReportType.Output(
-        "report", display_name="report",
-        tooltip="What the run did step by step, for a Report (Stride) node; costs nothing unused.",
-    )
-
-
-def shown(cls: type[io.ComfyNode], latent: dict, report: dict, *more) -> io.NodeOutput:
-    """The latent and more outputs, with the report as a line on the node."""
-    line = host.describe(report)
-    host.show_on_node(cls.hidden.unique_id, line)
-    return io.NodeOutput(latent, *more, ui={"stride": [report], "text": [line]})
+    """The run, its report on the node, and the report's output where somebody wants it."""
+    box = host.report.box_for(cls.hidden, 1, asked.choice.settings)
+    out, report = host.ksample(model, replace(asked, box=box), positive, negative, latent)
+    return shown(cls, out, report, box)
 
 
 class StrideKSampler(io.ComfyNode):
@@ -117,8 +49,8 @@ class StrideKSampler(io.ComfyNode):
                     "seed", default=0, min=0, max=SEED_MAX, control_after_generate=True,
                     tooltip="Fixes all noise of the run.",
                 ),
-                steps_input(), _cfg_input(), sampler_input(), schedule_input(),
-                *_prompt_inputs(), denoise_input(), options_input(), distilled_input(),
+                steps_input(), cfg_input(), sampler_input(), schedule_input(),
+                *prompt_inputs(), denoise_input(), options_input(), distilled_input(),
             ],
             outputs=[io.Latent.Output(tooltip="The denoised latent."), report_output()],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt],
@@ -126,17 +58,16 @@ class StrideKSampler(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
-        return host.problem_with(sampler, schedule) or True
+        return valid(host.choice.check, sampler, schedule)
 
     @classmethod
     def execute(
         cls, model, seed, steps, cfg, sampler, schedule, positive, negative, latent_image, denoise,
         options=None, distilled="none",
     ) -> io.NodeOutput:
-        return _run(
-            cls, model, seed, steps, cfg, (sampler, schedule), (positive, negative, latent_image),
-            options, distilled, denoise=denoise,
-        )
+        choice = host.choose(model, steps, cfg, sampler, schedule, options, distilled)
+        asked = host.Asked(seed, steps, cfg, choice, denoise)
+        return _run(cls, model, asked, positive, negative, latent_image)
 
 
 class StrideKSamplerAdvanced(io.ComfyNode):
@@ -162,8 +93,8 @@ class StrideKSamplerAdvanced(io.ComfyNode):
                     "noise_seed", default=0, min=0, max=SEED_MAX, control_after_generate=True,
                     tooltip="Fixes all noise of the run; use the same in chained nodes.",
                 ),
-                steps_input(), _cfg_input(), sampler_input(), schedule_input(),
-                *_prompt_inputs(),
+                steps_input(), cfg_input(), sampler_input(), schedule_input(),
+                *prompt_inputs(),
                 io.Int.Input(
                     "start_at_step", default=0, min=0, max=10000,
                     tooltip="First step of the schedule that this node takes.",
@@ -188,7 +119,7 @@ class StrideKSamplerAdvanced(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
-        return host.problem_with(sampler, schedule) or True
+        return valid(host.choice.check, sampler, schedule)
 
     @classmethod
     def execute(
@@ -196,9 +127,9 @@ class StrideKSamplerAdvanced(io.ComfyNode):
         latent_image, start_at_step, end_at_step, return_with_leftover_noise,
         options=None, distilled="none",
     ) -> io.NodeOutput:
-        return _run(
-            cls, model, noise_seed, steps, cfg, (sampler, schedule),
-            (positive, negative, latent_image), options, distilled,
-            add_noise=add_noise == "enable", window=(start_at_step, end_at_step),
-            leftover=return_with_leftover_noise == "enable",
+        choice = host.choose(model, steps, cfg, sampler, schedule, options, distilled)
+        asked = host.Asked(
+            noise_seed, steps, cfg, choice, add_noise=add_noise == "enable",
+            window=(start_at_step, end_at_step), leftover=return_with_leftover_noise == "enable",
         )
+        return _run(cls, model, asked, positive, negative, latent_image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import host
 from ..host import io
-from .ksampler import denoise_input, sampler_input, schedule_input, steps_input
+from .common import denoise_input, sampler_input, schedule_input, steps_input, valid
 
 
 class StrideSampler(io.ComfyNode):
@@ -35,14 +35,14 @@ class StrideSampler(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, sampler: str | None = None):
-        return host.problem_with(sampler=sampler) or True
+        return valid(host.choice.check, sampler)
 
     @classmethod
     def execute(cls, sampler, options=None, **chosen) -> io.NodeOutput:
-        made = host.advise.sampler_for(
-            sampler, chosen, cls.hidden.unique_id, settings=host.options.settings_of(options)
-        )
-        return io.NodeOutput(made, host.options.handed_on("sampler", sampler, chosen, options))
+        held, wish = host.choice.wishes(options), host.choice.wish("sampler", sampler, chosen)
+        settings = held.settings or host.RunSettings()
+        made = host.sampler_of(wish, cls.hidden.unique_id, settings=settings)
+        return io.NodeOutput(made, held.joined(wish))
 
 
 class StrideSchedule(io.ComfyNode):
@@ -84,15 +84,15 @@ class StrideSchedule(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, schedule: str | None = None):
-        return host.problem_with(schedule=schedule) or True
+        return valid(host.choice.check, None, schedule)
 
     @classmethod
     def execute(cls, model, schedule, steps, denoise, options=None, **chosen) -> io.NodeOutput:
-        name, why = host.advise.schedule_for(model, schedule, steps)
-        sigmas = host.sigmas_for(model, name, steps, denoise, options=chosen)
-        if notes := [*filter(None, (why, host.note_on(model, name, steps, chosen)))]:
+        held, wish = host.choice.wishes(options), host.choice.wish("schedule", schedule, chosen)
+        named, why = host.choice.schedule_for(model, wish, steps)
+        sigmas = host.sigmas_for(model, named, steps, denoise)
+        if notes := [*filter(None, (why, host.note_on(model, named, steps)))]:
             host.show_on_node(cls.hidden.unique_id, "\n".join(notes))
         return io.NodeOutput(
-            sigmas, host.options.handed_on("schedule", schedule, chosen, options),
-            ui={"stride": [host.kinds.remember(model)]},
+            sigmas, held.joined(wish), ui={"stride": [host.kinds.remember(model)]}
         )

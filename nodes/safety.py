@@ -19,7 +19,7 @@ class StrideRunSettings(io.ComfyNode):
                 "How a run deals with memory, precision and interrupts, and whether it takes down "
                 "a report. As it is set at first, it changes nothing."
             ),
-            inputs=[*host.options.settings_inputs(), host.options.passed_on()],
+            inputs=[*host.options.of_set(host.RunSettings), host.options.passed_on()],
             outputs=[
                 host.options.OptionsType.Output(
                     "options_out", display_name="options",
@@ -30,7 +30,8 @@ class StrideRunSettings(io.ComfyNode):
 
     @classmethod
     def execute(cls, options=None, **settings) -> io.NodeOutput:
-        return io.NodeOutput(host.options.with_settings(settings, options))
+        held = host.choice.wishes(options)
+        return io.NodeOutput(held.set(host.RunSettings(**settings)))
 
 
 class StrideWatch(io.ComfyNode):

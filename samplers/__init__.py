@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -62,7 +63,7 @@ def sample(
     sampler = get(name)
     chosen = sampler.configure(**options)
     return run(
-        lambda s, p: sampler.plan(s, p, **options), denoise, x, sigmas, process,
+        partial(sampler.planned, options=chosen), denoise, x, sigmas, process,
         noise=source(chosen, seed, range(x.shape[0]), sampler.brownian), on_step=on_step,
     ).x
 

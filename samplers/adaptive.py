@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from ..engine.run import Machine
-from ..engine.table import Draw, Ref, Row, check_sigmas
+from ..engine.table import Draw, Ref, Row
 from ..process import Process
 from ..registry import choice, option, option_set
 from .entry import Noisy, Sampler
@@ -125,7 +125,7 @@ class AdaptivePlan:
     pick: Pick
     order: int
     taken: list[Taken] = field(default_factory=list)
-    guided, alone = False, True
+    guided, alone, peak_memory = False, True, None
 
     @property
     def s_noise(self) -> float:
@@ -237,9 +237,11 @@ class AdaptiveSampler(Sampler):
     build: Callable[[tuple[float, ...], Process, Any], AdaptivePlan]
     adaptive = True
 
-    def plan(self, sigmas: tuple[float, ...], process: Process, **options: Any) -> AdaptivePlan:
-        """A plan for one run; raises ValueError on bad input."""
-        return self.build(check_sigmas(sigmas, process), process, self.configure(**options))
+    def planned(
+        self, levels: tuple[float, ...], process: Process, options: Adaptive
+    ) -> AdaptivePlan:
+        """A plan for one run."""
+        return self.build(levels, process, options)
 
 
 def dpm_pair(order: int, sigma: float, end: float) -> Tableau:

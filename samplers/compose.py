@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..engine.table import Draw, Ref, Row, Table
+from ..engine.table import Draw, Ref, Row
 from ..process import VE, Process
-from ..registry import option_set
+from ..registry import Options, option_set
 from .entry import Deterministic, Noisy, Sampler
 
 _TRIAL = (*(10.0 * 0.87**i for i in range(40)), 0.0)
@@ -21,35 +21,31 @@ _TRIAL = (*(10.0 * 0.87**i for i in range(40)), 0.0)
 
 @dataclass(frozen=True)
 class Part:
-    """One of our samplers with its options; raises ValueError for one that has no table."""
+    """One of our samplers with its options, the defaults unless given.
+
+    Raises ValueError for one that has no table.
+    """
 
     sampler: Sampler
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Options | None = None
 
     def __post_init__(self) -> None:
-        if not self.possible(self.sampler, self.options):
+        if self.sampler.adaptive:
             raise ValueError(
                 f"'{self.sampler.name}' chooses its own steps and cannot be a part of another "
                 "sampler"
             )
-
-    @staticmethod
-    def possible(sampler: Sampler, options: Mapping[str, Any]) -> bool:
-        """Whether the sampler has a table."""
-        return isinstance(sampler.plan(_TRIAL, VE, **options), Table)
+        if self.options is None:
+            object.__setattr__(self, "options", self.sampler.options)
 
     @cached_property
     def stochastic(self) -> bool:
         """Whether it adds noise with these options."""
-        return self.sampler.plan(_TRIAL, VE, **self.options).stochastic
-
-    @cached_property
-    def chosen(self) -> Any:
-        return self.sampler.configure(**self.options)
+        return self.sampler.planned(_TRIAL, VE, self.options).stochastic
 
     def rows(self, sigmas: tuple[float, ...], process: Process) -> tuple[Row, ...]:
         """Its rows over ``sigmas``, before CFG++."""
-        return tuple(self.sampler.build(sigmas, process, self.chosen))
+        return tuple(self.sampler.build(sigmas, process, self.options))
 
 
 @option_set
@@ -98,7 +94,7 @@ def _shared(parts: Sequence[Part]) -> Shared:
     agreed = {}
     for name, among in (("cfg_pp", parts), ("s_noise", noisy), ("noise", noisy), ("ensd", noisy)):
         default = getattr(Shared(), name)
-        values = {part.sampler.name: getattr(part.chosen, name, default) for part in among}
+        values = {part.sampler.name: getattr(part.options, name, default) for part in among}
         if len(set(values.values())) > 1:
             each = ", ".join(f"{sampler}: {value}" for sampler, value in values.items())
             raise ValueError(f"option '{name}' must be the same in all parts of a run; {each}")
@@ -179,7 +175,7 @@ def inject(part: Part, strength: float, low: float = 0.0, high: float = 1e9) -> 
         raise ValueError(f"strength must be from 0 to 1, got {strength}")
     if not 0.0 <= low <= high:
         raise ValueError(f"noise is added from sigma {high} down to {low}: turn them round")
-    kind = getattr(part.chosen, "noise", "independent")
+    kind = getattr(part.options, "noise", "independent")
     if strength and kind not in ("independent", "path"):
         raise ValueError(f"added noise is keyed and does not go with noise '{kind}' of the sampler")
 
@@ -199,4 +195,4 @@ def inject(part: Part, strength: float, low: float = 0.0, high: float = 1e9) -> 
                     row = replace(row, excess=(Draw(weight, level, level, passes),))
             yield row
 
-    return replace(part.sampler, build=build, options=part.chosen)
+    return replace(part.sampler, build=build, options=part.options)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from ..engine.table import Row, Table, cfg_pp, check_sigmas
 from ..process import VE, Process
@@ -52,23 +52,27 @@ class Sampler(Entry):
     build: Callable[[tuple[float, ...], Process, Options], Iterable[Row]]
     order: int | None
     calls: int = 1
+    adaptive: ClassVar[bool] = False  # whether it chooses its own steps and has no table
 
     @cached_property
     def stochastic(self) -> bool:
         """Whether it adds noise at its default options."""
         # Enough steps for a method that only restarts in long runs.
-        return self.plan((*(10.0 * 0.87**i for i in range(40)), 0.0), VE).stochastic
+        levels = (*(10.0 * 0.87**i for i in range(40)), 0.0)
+        return self.planned(levels, VE, self.options).stochastic
 
     @property
     def brownian(self) -> bool:
         """Whether A1111 and the host draw its noise from a Brownian tree, as we do from a path."""
         return getattr(self.options, "noise", "") == "path"
 
-    def plan(self, sigmas: tuple[float, ...], process: Process, **options: Any) -> Table:
-        """The checked coefficients of a run over ``sigmas``; raises ValueError on bad input."""
-        return _table(
-            self.build, check_sigmas(sigmas, process), process, self.configure(**options)
-        )
+    def plan(self, sigmas: Sequence[float], process: Process, **options: Any) -> Any:
+        """The plan of a run over ``sigmas``, a checked Table; raises ValueError on bad input."""
+        return self.planned(check_sigmas(sigmas, process), process, self.configure(**options))
+
+    def planned(self, levels: tuple[float, ...], process: Process, options: Options) -> Any:
+        """The same for levels and options that have been checked."""
+        return _table(self.build, levels, process, options)
 
 
 @lru_cache(maxsize=8)  # repeated runs ask for the same; ten thousand steps take some megabytes

@@ -39,6 +39,37 @@ class Schedule(Entry):
     counts: tuple[int, ...] = ()
     remark: Callable[[ModelSpec, int, Options], str | None] | None = None
 
+    def levels(
+        self, spec: ModelSpec, steps: int, denoise: float = 1.0, options: Options | None = None,
+        discard_penultimate: bool = False,
+    ) -> np.ndarray:
+        """The noise levels of a run in float64: strictly falling, in float32 too, last value 0.
+
+        The arguments are those of ``sigmas``, with the options as one set, checked.
+        """
+        steps = check_steps(self.name, steps)
+        planned = planned_steps(self.name, steps, denoise)
+        if planned == 0:
+            return np.empty(0)
+        if self.counts and planned not in self.counts:
+            part = "" if planned == steps else f" in all, of which denoise leaves {steps}"
+            raise ValueError(
+                f"schedule '{self.name}' is made for {self._made_for} steps and has no curve for "
+                f"{planned}{part}"
+            )
+        planned += discard_penultimate
+        try:
+            curve = self.curve(spec, planned, self.options if options is None else options)
+        except ValueError as error:
+            raise ValueError(f"schedule '{self.name}': {error}") from None
+        values = np.asarray(curve, dtype=np.float64)
+        if values.shape != (planned,):
+            raise ValueError(f"schedule '{self.name}' made {values.shape} values for {planned}")
+        levels = _descending(self.name, values, spec.sigma_max)
+        if discard_penultimate:
+            levels = np.delete(levels, -2)
+        return levels[-(steps + 1) :]
+
     def sigmas(
         self, spec: ModelSpec, steps: int, denoise: float = 1.0,
         discard_penultimate: bool = False, **options: Any,
@@ -52,35 +83,26 @@ class Schedule(Entry):
         Raises ValueError naming the schedule and the range.
         """
         chosen = self.configure(**options)
-        steps = check_steps(self.name, steps)
-        planned = planned_steps(self.name, steps, denoise)
-        if planned == 0:
-            return torch.empty(0)
-        if self.counts and planned not in self.counts:
-            *most, last = map(str, self.counts)
-            made_for = f"{', '.join(most)} or {last}" if most else last
-            if len(most) > 2 and self.counts[-1] - self.counts[0] == len(most):
-                made_for = f"{self.counts[0]} to {last}"
-            part = "" if planned == steps else f" in all, of which denoise leaves {steps}"
-            raise ValueError(
-                f"schedule '{self.name}' is made for {made_for} steps and has no curve for "
-                f"{planned}{part}"
-            )
-        planned += discard_penultimate
-        try:
-            values = np.asarray(self.curve(spec, planned, chosen), dtype=np.float64)
-        except ValueError as error:
-            raise ValueError(f"schedule '{self.name}': {error}") from None
-        if values.shape != (planned,):
-            raise ValueError(f"schedule '{self.name}' made {values.shape} values for {planned}")
-        levels = _descending(self.name, values, spec.sigma_max)
-        if discard_penultimate:
-            levels = np.delete(levels, -2)
-        return torch.from_numpy(levels[-(steps + 1) :])
+        return tensor_of(self.levels(spec, steps, denoise, chosen, discard_penultimate))
 
-    def note(self, spec: ModelSpec, steps: int, **options: float) -> str | None:
+    @property
+    def _made_for(self) -> str:
+        """The step counts in words."""
+        *most, last = map(str, self.counts)
+        if len(most) > 2 and self.counts[-1] - self.counts[0] == len(most):
+            return f"{self.counts[0]} to {last}"
+        return f"{', '.join(most)} or {last}" if most else last
+
+    def note(self, spec: ModelSpec, steps: int, options: Options | None = None) -> str | None:
         """What a person should know of this curve on this model; None where there is nothing."""
-        return self.remark and self.remark(spec, steps, self.configure(**options))
+        if self.remark is None:
+            return None
+        return self.remark(spec, steps, self.options if options is None else options)
+
+
+def tensor_of(levels: np.ndarray) -> torch.Tensor:
+    """Levels as the host takes them: float32 on the CPU."""
+    return torch.tensor(levels, dtype=torch.float32)
 
 
 def check_steps(name: str, steps: int) -> int:
@@ -110,8 +132,7 @@ def planned_steps(name: str, steps: int, denoise: float) -> int:
 
 
 def _descending(name: str, values: np.ndarray, sigma_max: float) -> np.ndarray:
-    """The curve in float32 with its final 0, strictly decreasing, or a ValueError."""
-    top = np.float32(sigma_max)
+    """The curve with its final 0, strictly decreasing in float32 too, or a ValueError."""
     if not np.all(np.isfinite(values)) or values.min() <= 0:
         raise ValueError(f"schedule '{name}' made a sigma that is not finite and positive")
     if values[0] > sigma_max * (1 + _ROUNDING):
@@ -121,10 +142,14 @@ def _descending(name: str, values: np.ndarray, sigma_max: float) -> np.ndarray:
     if np.any(values[1:] > values[:-1] * (1 + _ROUNDING)):
         i = int(np.argmax(values[1:] > values[:-1] * (1 + _ROUNDING)))
         raise ValueError(f"schedule '{name}' rises after its value {i}: {values[i : i + 2]}")
-    out = separate(np.minimum(values.astype(np.float32), top))
-    if out[-1] <= 0:
+    out = np.append(np.minimum(values, sigma_max), 0.0)
+    single = out.astype(np.float32)
+    if np.all(single[1:] < single[:-1]):
+        return out
+    body = separate(single[:-1])
+    if body[-1] <= 0:
         raise ValueError(f"schedule '{name}' reaches sigma 0 before its last step")
-    return np.append(out, np.float32(0))
+    return np.append(body.astype(np.float64), 0.0)
 
 
 def separate(values: np.ndarray) -> np.ndarray:

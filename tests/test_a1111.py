@@ -54,7 +54,7 @@ def result(plan):
     """The plan's run on the formula; DDIM CFG++ also gets the unconditional answer."""
     model = with_unconditional if plan.guidance != 1 else denoise(VE)
     x = samplers.run(
-        lambda s, p: plan.sampler.plan(s, p, **plan.options), model, start() * plan.noise,
+        lambda s, p: plan.sampler.planned(s, p, plan.options), model, start() * plan.noise,
         plan.sigmas, VE, noise=Draws(),
     ).x
     return x * plan.result

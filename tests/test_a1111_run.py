@@ -101,7 +101,7 @@ def test_draws_that_a_window_of_churn_leaves_out_are_passed_over():
     """A1111 draws at every step of Euler, churned or not: step k has draw k + 1 of its stream."""
     settings = Settings(noise="cpu", s_churn=5.0, s_tmin=0.5, s_tmax=5.0)
     made = plan("Euler", "Karras", 10, MODEL, settings)
-    table = made.sampler.plan(made.sigmas, samplers.VE, **made.options)
+    table = made.sampler.planned(made.sigmas, samplers.VE, made.options)
     churned = [row.step for row in table.rows if row.noise]
     assert churned == [k for k, s in enumerate(made.sigmas) if 0.5 <= s <= 5.0] and churned[0] > 0
     noise, like = made.source(3, range(1)), torch.empty(1, 4, 8, 8)
@@ -188,7 +188,7 @@ def test_unipc_skip_types(skip, law):
         times = np.interp(-np.log1p(sigmas**2), bars, np.arange(999, -1, -1))
         steps = np.diff(law(times / 1000 + 1 / 1000))
     np.testing.assert_allclose(steps, steps.mean(), rtol=1e-6)
-    assert len(sigmas) == 11 and made.options["order"] == 3
+    assert len(sigmas) == 11 and made.options.order == 3
 
 
 def test_dpm_fast_and_adaptive_from_a_picture():
@@ -198,7 +198,7 @@ def test_dpm_fast_and_adaptive_from_a_picture():
     adaptive = plan("DPM adaptive", "Uniform", 20, MODEL, denoise=0.5)
     assert adaptive.sigmas == (levels[0], levels[-2])
     assert (fast.sigmas[0], fast.sigmas[-1]) == (levels[0], levels[-2])
-    assert fast.sampler.plan(fast.sigmas, samplers.VE, **fast.options).calls == len(levels) - 1
+    assert fast.sampler.planned(fast.sigmas, samplers.VE, fast.options).calls == len(levels) - 1
 
 
 # Names and refusals -----------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def test_every_pair_makes_a_run(sampler, schedule):
     """Also where a list ends above 0 or has values to spare; the table checks itself."""
     for steps, denoise in ((11, None), (30, 0.4)):
         made = plan(sampler, schedule, steps, MODEL, denoise=denoise)
-        table = made.sampler.plan(made.sigmas, samplers.VE, **made.options)
+        table = made.sampler.planned(made.sigmas, samplers.VE, made.options)
         assert made.noise > 0 and (sampler == "DPM adaptive" or table.steps > 0)
         assert made.notes[0].startswith(f"A1111's {sampler}")
 

@@ -256,7 +256,8 @@ def test_a_run_cut_in_two_solves_the_same_ode(method, process):
     build = lambda s, p: samplers.get(name).plan(s, p, **options)  # noqa: E731
 
     def part(levels, **extra):
-        return run(build, gaussian(process), x, levels, process, noise=None, **extra)
+        noise = KeyedNoise(0, range(len(x)))
+        return run(build, gaussian(process), x, levels, process, noise=noise, **extra)
 
     whole, first = part(sigmas), part(sigmas, until=1)
     assert not first.memory and first.sigmas == sigmas[:2]

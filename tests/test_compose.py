@@ -18,7 +18,8 @@ def levels(process, steps=12):
 
 
 def part(name, **options):
-    return Part(samplers.get(name), options)
+    entry = samplers.get(name)
+    return Part(entry, entry.configure(**options))
 
 
 def go(sampler, denoise, x, sigmas, process, seed=0, **run):

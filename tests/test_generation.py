@@ -112,10 +112,9 @@ def test_any_run_comes_back_from_its_text(pair, positive, negative, data):
 
     sampler, schedule = pair
     options = {}
-    for f in dataclasses.fields(samplers.get(sampler).options):
-        default = getattr(samplers.get(sampler).options, f.name)
-        if isinstance(default, float) and data.draw(st.booleans()):
-            options[f.name] = f.metadata["low"] + data.draw(st.sampled_from([0.25, 0.5]))
+    for name, option in samplers.get(sampler).options.OPTIONS.items():
+        if option.kind is float and data.draw(st.booleans()):
+            options[name] = option.low + data.draw(st.sampled_from([0.25, 0.5]))
     if "noise" in vars(samplers.get(sampler).options):
         options["noise"] = data.draw(st.sampled_from(["a1111", "a1111_nv", "host"]))
     default = vars(samplers.get(sampler).options)

@@ -138,7 +138,7 @@ def test_what_is_registered_is_checked(pack, made_up):
     import dataclasses
 
     register, calls = pack.samplers.register, []
-    pack.samplers.REGISTRY.watch(lambda: calls.append(1))
+    pack.samplers.REGISTRY.watch(calls.append)
     assert register(made_up.ENTRY) is register(made_up.ENTRY)  # twice is once
     assert len(calls) == 1
     for change, says in (

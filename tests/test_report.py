@@ -11,6 +11,7 @@ import torch
 from problems import gaussian
 from sampler_rows import TABLES, answers, quiet
 from stride import samplers
+from stride.engine.model import as_model
 from stride.engine.report import Recorder
 from stride.samplers import FLOW, VE
 
@@ -20,9 +21,8 @@ SIGMAS = (10.0, 4.0, 1.0, 0.3, 0.0)
 def reported(name, denoise, x, sigmas=SIGMAS, process=VE, **options):
     """(latent, report) of a run with one of our samplers."""
     recorder = Recorder(sigmas, process, x.device)
-    end = samplers.sample(
-        name, recorder.timed(denoise), x, sigmas, process, on_step=recorder.step, **options
-    )
+    timed = recorder.timed(as_model(denoise))
+    end = samplers.sample(name, timed, x, sigmas, process, on_step=recorder.step, **options)
     return end, recorder.finish(end)
 
 
@@ -81,7 +81,8 @@ def test_time_in_the_model_is_told_from_time_in_the_sampler(monkeypatch):
         recorder.step(info)
         now[0] += 0.25
 
-    end = samplers.sample("heun", recorder.timed(slow), torch.ones(1, 4), SIGMAS, on_step=on_step)
+    timed = recorder.timed(as_model(slow))
+    end = samplers.sample("heun", timed, torch.ones(1, 4), SIGMAS, on_step=on_step)
     report = recorder.finish(end)
     assert (report.seconds, report.model_seconds) == (8.0, 7.0)
     assert [step.seconds for step in report.steps] == [2.25, 2.25, 2.25, 1.25]

@@ -7,7 +7,8 @@ import pytest
 import torch
 from problems import gaussian
 from stride import samplers
-from stride.engine import guard
+from stride.engine import guard, model
+from stride.engine.model import Answer
 from stride.engine.sparing import Sparing, out_of_memory
 from stride.samplers import VE, NotFinite
 
@@ -20,36 +21,32 @@ RUNS = {
 OOM = torch.cuda.OutOfMemoryError
 
 
-class Model:
+class Model(model.Model):
     """The exact answers of a Gaussian, image by image, as a host's model would be asked.
 
     fails: call number -> what is done then. offset: of each image, so that none is another.
     """
 
+    computes_in = torch.float16
+
     def __init__(self, fails=None, images=range(5), parts=False, guided=False, log=None):
-        self.fails, self.images, self.guided = fails or {}, list(images), guided
+        self.fails, self.images, self.parts, self.guided = fails or {}, list(images), parts, guided
         self.log = [] if log is None else log
-        self.computes_in = torch.float16
-        if parts:
-            self.parts = lambda: self.made
 
     def some(self, part):
         """Images of a part of the batch."""
         images = [self.images[k] for k in part]
-        return Model(self.fails, images, hasattr(self, "parts"), self.guided, self.log)
+        return type(self)(self.fails, images, self.parts, self.guided, self.log)
 
-    def of(self, k):
-        """Image k alone."""
-        return self.some([k])
-
-    def __call__(self, x, sigma):
-        assert len(x) == len(self.images) == len(sigma)
+    def __call__(self, x, level):
+        assert len(x) == len(self.images)
         self.log.append(len(x))
-        d = gaussian(VE)(x, sigma) + torch.tensor(self.images, dtype=x.dtype)[:, None]
+        d = gaussian(VE)(x, x.new_full((len(x),), level))
+        d = d + torch.tensor(self.images, dtype=x.dtype)[:, None]
         self.made = [(f"the {prompt} prompt's answer", d) for prompt in ("positive", "negative")]
         if fail := self.fails.get(len(self.log)):
             d = fail(self, d)
-        return (d, 0.5 * d) if self.guided else d
+        return Answer(d, 0.5 * d if self.guided else None, tuple(self.made) if self.parts else ())
 
 
 def start():
@@ -158,14 +155,10 @@ def test_a_batch_that_no_longer_fits_is_split(name, k, fits):
     freed, whole = [], Model()
 
     class Small(Model):
-        def __call__(self, x, sigma):
+        def __call__(self, x, level):
             if len(self.log) >= k - 1 and len(x) > fits:
                 run_out(self, x)
-            return super().__call__(x, sigma)
-
-        def some(self, part):
-            images = [self.images[i] for i in part]
-            return Small(self.fails, images, False, self.guided, self.log)
+            return super().__call__(x, level)
 
     model = Small()
     found = sample(name, model, wrap=lambda m: Sparing(m, free=lambda: freed.append(1)))

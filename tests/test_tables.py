@@ -214,8 +214,8 @@ def test_an_unknown_table_is_named():
 )
 def test_contract_whatever_the_family(name, model, family, steps):
     spec, entry = of(family, MODELS[model]), schedules.get(name)
-    known = getattr(entry.options, "__dataclass_fields__", {}).get("table")
-    for table in known.metadata["values"] if known else [None]:
+    known = entry.options.OPTIONS.get("table")
+    for table in known.values if known else [None]:
         sigmas = entry.sigmas(spec, steps, **({"table": table} if table else {}))
         assert len(sigmas) == steps + 1 and sigmas[-1] == 0
         assert torch.isfinite(sigmas).all() and (sigmas[1:] < sigmas[:-1]).all()

@@ -50,7 +50,6 @@ KINDS = {
     "cosmos": Kind("Cosmos", "CosmosT2V", ModelType.FLOW_COSMOS),
 }
 _SEEN, _KEPT = "seen-", 8  # of the models that nodes ran with, the last few
-_seen: OrderedDict[str, Drawn] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,19 @@ class Drawn:
         return self.sampling
 
 
+class _Recent(OrderedDict[str, Drawn]):
+    """The last few models that nodes ran with, by name."""
+
+    def keep(self, name: str, drawn: Drawn) -> None:
+        self[name] = drawn
+        self.move_to_end(name)
+        while len(self) > _KEPT:
+            self.popitem(last=False)
+
+
+_recent = _Recent()
+
+
 def listing() -> list[dict[str, Any]]:
     """The kinds, for a person to choose from."""
     words = ("name", "default", "low", "high")
@@ -79,8 +91,8 @@ def listing() -> list[dict[str, Any]]:
 
 def get(model: str) -> Drawn:
     """The model called ``"sd15"``, ``"flow:3"`` or what ``remember`` called it."""
-    if model in _seen:
-        return _seen[model]
+    if model in _recent:
+        return _recent[model]
     if model.startswith(_SEEN):
         raise ValueError(f"the model '{model}' was not used since the server started")
     kind, _, text = model.partition(":")
@@ -129,8 +141,5 @@ def remember(model: Any) -> dict[str, Any]:
     mark = zlib.crc32(f"{kinds}{getattr(drawn.sampling, 'shift', '')}".encode())
     mark = zlib.crc32(drawn.sampling.sigmas.double().cpu().numpy().tobytes(), mark)
     name = f"{_SEEN}{mark:08x}"
-    _seen[name] = drawn
-    _seen.move_to_end(name)
-    while len(_seen) > _KEPT:
-        _seen.popitem(last=False)
+    _recent.keep(name, drawn)
     return facts(name, drawn)

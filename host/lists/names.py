@@ -1,11 +1,12 @@
-"""Our entries in the host's lists, and every name that a user can pick."""
+"""Our entries in the host's lists, and what a person's name of a sampler or a schedule means."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import comfy.k_diffusion.sampling
 import comfy.samplers
@@ -13,7 +14,9 @@ import torch
 
 from ... import names, registry, samplers, schedules
 from ...names import PREFIX, plain
+from ...registry import Entry, Options
 from ...samplers import Sampler
+from ...schedules import Schedule
 from ..run.ours import HostRun
 from .model import spec_of
 
@@ -21,7 +24,7 @@ REGISTRIES = {"sampler": samplers.REGISTRY, "schedule": schedules.REGISTRY}
 log = logging.getLogger("stride")
 
 
-_reported: set[str] = set()  # names of ours that belong to another pack, as the log was told
+# Registration -----------------------------------------------------------------------------------
 
 
 def register() -> list[str]:
@@ -31,55 +34,58 @@ def register() -> list[str]:
     rebound or reordered, nothing of the host's is replaced, and a name that somebody else has
     registered stays theirs.
     """
-    shadowed = []
-    functions, handlers = comfy.k_diffusion.sampling, comfy.samplers.SCHEDULER_HANDLERS
-    for sampler in samplers.REGISTRY:
-        name = PREFIX + sampler.name
-        there = getattr(functions, f"sample_{name}", None)
-        if there is None:
-            setattr(functions, f"sample_{name}", _registered(sampler))
-        elif not hasattr(there, "stride"):
-            shadowed.append(name)
-            continue
-        _append(name, comfy.samplers.SAMPLER_NAMES, comfy.samplers.KSampler.SAMPLERS)
-    for schedule in schedules.REGISTRY:
-        name = PREFIX + schedule.name
-        there = handlers.get(name)
-        if there is None:
-            handlers[name] = comfy.samplers.SchedulerHandler(_handler(schedule))
-        elif not hasattr(there.handler, "stride"):
-            shadowed.append(name)
-            continue
-        _append(name, comfy.samplers.SCHEDULER_NAMES, comfy.samplers.KSampler.SCHEDULERS)
-    for ours in (samplers.REGISTRY, schedules.REGISTRY):
-        ours.watch(register)
-    if news := [name for name in shadowed if name not in _reported]:
-        log.warning("Stride: another pack already registered %s", ", ".join(news))
-        _reported.update(news)
+    shadowed = [
+        PREFIX + entry.name for known in REGISTRIES.values() for entry in known if not _add(entry)
+    ]
+    if shadowed:
+        log.warning("Stride: another pack already registered %s", ", ".join(shadowed))
+    for known in REGISTRIES.values():
+        known.watch(_add_later)
     return shadowed
 
 
-def _append(name: str, *lists: list[str]) -> None:
+def _add_later(entry: Entry) -> None:
+    if not _add(entry):
+        log.warning("Stride: another pack already registered %s", PREFIX + entry.name)
+
+
+def _add(entry: Entry) -> bool:
+    """Add one entry; False where another pack has its name."""
+    name, host = PREFIX + entry.name, comfy.samplers
+    if isinstance(entry, Sampler):
+        functions = vars(comfy.k_diffusion.sampling)
+        if not hasattr(functions.setdefault(f"sample_{name}", _registered(entry)), "stride"):
+            return False
+        lists = host.SAMPLER_NAMES, host.KSampler.SAMPLERS
+    else:
+        made = host.SchedulerHandler(_handler(entry))
+        if not hasattr(host.SCHEDULER_HANDLERS.setdefault(name, made).handler, "stride"):
+            return False
+        lists = host.SCHEDULER_NAMES, host.KSampler.SCHEDULERS
     for listed in lists:  # usually one list under two names; other packs may have split them
         if name not in listed:
             listed.append(name)
+    return True
 
 
 def _registered(sampler: Sampler) -> Callable[..., torch.Tensor]:
     def sample(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
-        run = HostRun(sampler, options)
+        run = HostRun(sampler, sampler.configure(**options))
         return run(model, x, sigmas, extra_args, callback, disable)
 
     sample.stride = sampler.name
     return sample
 
 
-def _handler(schedule: schedules.Schedule) -> Callable[..., torch.Tensor]:
+def _handler(schedule: Schedule) -> Callable[..., torch.Tensor]:
     def handler(model_sampling, steps):
         return schedule.sigmas(spec_of(model_sampling), steps)
 
     handler.stride = schedule.name
     return handler
+
+
+# What the dropdowns have ------------------------------------------------------------------------
 
 
 def sampler_names() -> list[str]:
@@ -94,7 +100,7 @@ def schedule_names() -> list[str]:
 
 def _ours_first(kind: str) -> list[str]:
     ours = REGISTRIES[kind]
-    theirs = (n for n in _hosts(kind) if not ours.spells(n) and not n.startswith(PREFIX))
+    theirs = (n for n in _hosts(kind) if not ours.spelled(n) and not n.startswith(PREFIX))
     return [*ours.names, *theirs]
 
 
@@ -104,72 +110,131 @@ def _hosts(kind: str) -> list[str]:
     return lists.SAMPLER_NAMES if kind == "sampler" else lists.SCHEDULER_NAMES
 
 
-class Found(NamedTuple):
-    """A run's names as a dropdown has them, and the options that the names imply."""
-
-    sampler: str
-    schedule: str
-    options: dict[str, Any] = {}
-    schedule_options: dict[str, Any] = {}
-
-    def into(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of a run with the implied options where it has none of its own."""
-        implied = {"options": self.options, "schedule_options": self.schedule_options}
-        joined = {k: {**v, **(asked.get(k) or {})} for k, v in implied.items() if v}
-        return {**asked, **joined}
+# What a name means ------------------------------------------------------------------------------
 
 
-def pair(sampler: str, schedule: str) -> Found:
+@dataclass(frozen=True)
+class Named:
+    """A name that was looked up: a sampler or a schedule of ours, or one of somebody else's.
+
+    kind: "sampler" or "schedule". name: ours, or as the host's list has it. called: as the person
+    said it, where that is in a list. entry, options: ours, with all its options, checked; None for
+    what the host or another pack runs.
+    """
+
+    kind: str
+    name: str
+    called: str
+    entry: Any = None
+    options: Options | None = None
+
+    def but(self, given: Mapping[str, Any]) -> Named:
+        """The same with other options; raises ValueError for what it does not have or accept."""
+        if not given:
+            return self
+        if self.entry is None:
+            raise ValueError(
+                f"'{self.name}' is not one of Stride's and takes no options here, got "
+                f"{', '.join(given)}"
+            )
+        return replace(self, options=self.entry.configure(self.options, **given))
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The options that are not at their defaults."""
+        return self.options.unlike(self.entry.options) if self.entry else {}
+
+
+def _ours(entry: Entry, kind: str, called: str, given: Mapping[str, Any] = {}) -> Named:
+    return Named(kind, entry.name, called, entry, entry.configure(**given))
+
+
+def _implied(kind: str, name: str, given: Mapping[str, Any]) -> Named:
+    """What another program's name came to."""
+    return _ours(REGISTRIES[kind].get(name), kind, name, given)
+
+
+def listed(kind: str, name: str) -> Named | None:
+    """A name that is exactly one of ours, or of the host's list; None for any other.
+
+    What somebody has registered is theirs, however near to one of ours it is spelled.
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"a {kind} is chosen by its name, got {name!r}")
+    if names.is_class(name):
+        return None
+    if entry := REGISTRIES[kind].spelled(plain(name)):
+        return _ours(entry, kind, name)
+    return Named(kind, name, name) if name in _hosts(kind) else None
+
+
+def pair(sampler: str, schedule: str) -> tuple[Named, Named]:
     """What a node's two inputs mean, in any program's spelling; see ``names.resolve``.
 
-    A name that somebody has registered is theirs, and stays as it is, like an exact one of ours.
     Raises ValueError for an unknown name, with the nearest ones, and for a combined name whose
     schedule is another one than the schedule input's.
     """
-    known, curve_known = _listed("sampler", sampler), _listed("schedule", schedule)
-    if known and curve_known:
-        return Found(sampler, schedule)
+    first, curve = listed("sampler", sampler), listed("schedule", schedule)
+    if first and curve:
+        return first, curve
     with _nearest(sampler, schedule):
-        if known and ours("sampler", sampler) is None:
-            return Found(sampler, names.schedule_named(schedule))
-        foreign = curve_known and ours("schedule", schedule) is None
+        if first and first.entry is None:
+            return first, _implied("schedule", names.schedule_named(schedule), {})
+        foreign = curve is not None and curve.entry is None
         found = names.resolve(sampler, None if foreign else schedule)
         if foreign and found.schedule and not names.is_class(sampler):
             raise ValueError(names.contradiction(sampler, found.schedule, schedule))
-        curve = schedule if curve_known else found.schedule
         if curve is None:
-            raise ValueError(f"'{schedule}' names no schedule; choose one")
-        levels = found.schedule_options if curve == found.schedule else {}
-        return Found(sampler if known else found.sampler, curve, {**found.options}, {**levels})
+            if found.schedule is None:
+                raise ValueError(f"'{schedule}' names no schedule; choose one")
+            curve = _implied("schedule", found.schedule, found.schedule_options)
+        elif curve.name == found.schedule:
+            curve = curve.but(found.schedule_options)
+        first = first.but(found.options) if first else _implied(
+            "sampler", found.sampler, found.options
+        )
+        return first, curve
 
 
 def apart(sampler: str, schedule: str) -> tuple[str, str]:
     """(sampler, schedule) of a combined name; what is given where the name is a sampler's alone."""
-    if _listed("sampler", sampler) or names.is_class(sampler):
+    if listed("sampler", sampler) or names.is_class(sampler):
         return sampler, schedule
     found = names.resolve(sampler)
     return (found.sampler, found.schedule) if found.schedule else (sampler, schedule)
 
 
-def alone(sampler: str) -> tuple[str, dict[str, Any]]:
-    """(name, options) of a sampler without a schedule beside it; a combined name is refused."""
-    if _listed("sampler", sampler):
-        return sampler, {}
-    with _nearest(sampler):
-        found = names.resolve(sampler)
-    if found.schedule and not names.is_class(sampler):
+def one_sampler(name: str) -> Named:
+    """A sampler without a schedule beside it; a combined name is refused."""
+    if found := listed("sampler", name):
+        return found
+    with _nearest(name):
+        found = names.resolve(name)
+    if found.schedule and not names.is_class(name):
         raise ValueError(
-            f"'{sampler}' is a sampler and a schedule; here it is '{found.sampler}', and "
+            f"'{name}' is a sampler and a schedule; here it is '{found.sampler}', and "
             f"'{found.schedule}' is for a schedule input"
         )
-    return found.sampler, {**found.options}
+    return _implied("sampler", found.sampler, found.options)
 
 
-def _listed(kind: str, name: str) -> bool:
-    """Whether a name is exactly one of ours, or of the host's lists."""
-    if names.is_class(name):
-        return False
-    return REGISTRIES[kind].spells(plain(name)) or name in _hosts(kind)
+def one_schedule(name: str) -> Named:
+    """A schedule without a sampler beside it."""
+    if found := listed("schedule", name):
+        return found
+    with _nearest(schedule=name):
+        return _implied("schedule", names.schedule_named(name), {})
+
+
+def as_said(kind: str, name: str) -> Named:
+    """A name for somebody who knows names of his own: ours where it is one, else as it is."""
+    if found := listed(kind, name):
+        return found
+    try:
+        found = names.resolve(name).sampler if kind == "sampler" else names.schedule_named(name)
+    except ValueError:
+        return Named(kind, name, name)
+    return _ours(REGISTRIES[kind].get(found), kind, name)
 
 
 @contextmanager
@@ -178,52 +243,20 @@ def _nearest(sampler: str | None = None, schedule: str | None = None) -> Iterato
     try:
         yield
     except registry.UnknownName as error:
-        for kind, name, known_names in (("sampler", sampler, sampler_names),
+        for kind, name, known in (("sampler", sampler, sampler_names),
                                   ("schedule", schedule, schedule_names)):
-            known = REGISTRIES[kind]
             if name is not None and f"unknown {kind} '{name}'" in str(error):
-                raise ValueError(
-                    registry.unknown(kind, name, known_names(), known.spellings)
-                ) from None
+                spellings = REGISTRIES[kind].spellings
+                raise ValueError(registry.unknown(kind, name, known(), spellings)) from None
         raise
 
 
-def problem_with(sampler: str | None = None, schedule: str | None = None) -> str | None:
-    """What is wrong with the names, with the nearest ones; None where both are known.
-
-    A name alone may be a combined one.
-    """
-    try:
-        if isinstance(sampler, str) and isinstance(schedule, str):
-            pair(sampler, schedule)
-        elif isinstance(schedule, str) and not _listed("schedule", schedule):
-            with _nearest(schedule=schedule):
-                names.schedule_named(schedule)
-        elif isinstance(sampler, str) and not _listed("sampler", sampler):
-            with _nearest(sampler):
-                names.resolve(sampler)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def ours(kind: str, name: str) -> registry.Entry | None:
-    """The entry of ours behind a name; None for what the host or another pack calls so."""
-    known = REGISTRIES[kind]
-    if not known.spells(plain(name)) and name in _hosts(kind):
-        return None
-    return known.get(plain(name)) if plain(name) in known else None
-
-
-def canonical(kind: str, name: str) -> str:
-    """The one name of a sampler or schedule of ours, however it is spelled; others as they are."""
-    if entry := ours(kind, name):
-        return entry.name
-    if name not in _hosts(kind):
-        try:
-            return names.resolve(name).sampler if kind == "sampler" else (
-                names.schedule_named(name)
-            )
-        except ValueError:
-            pass
-    return name
+def check(sampler: str | None = None, schedule: str | None = None) -> None:
+    """Raises ValueError for what cannot be meant; a name alone may be a combined one."""
+    if sampler is not None and schedule is not None:
+        pair(sampler, schedule)
+    elif schedule is not None:
+        one_schedule(schedule)
+    elif sampler is not None and listed("sampler", sampler) is None:
+        with _nearest(sampler):
+            names.resolve(sampler)

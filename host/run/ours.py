@@ -1,61 +1,26 @@
-"""One run inside the host: our loop, or a function of the host's, with its model calls counted."""
+"""One run inside the host: our loop, called by the host as a sampler function."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import comfy.k_diffusion.sampling
-import comfy.model_management
 import torch
 
-from ... import samplers
-from ...engine.report import Recorder
-from ...engine.run import Plan
-from ...engine.streams import Stream, source
-from ...samplers import Carry, Draw, Process, Sampler
-from ...samplers.adaptive import Taken
+from ...engine.run import Carry, Noise, Plan, run
+from ...engine.streams import source
+from ...process import Process
+from ...registry import Options
+from ...samplers import Sampler
 from ..lists.model import process_of
-from .patches import patched_run
-from .single import Guided, Plain
+from .model import HostModel
+from .noise import HostNoise
+from .patches import PatchedRun, patched_run
+from .result import Result, Stopped, Tell
+from .swaps import Swap, swapped
 from .watch import Box, Interrupted, RunSettings, Watch
-
-
-class _Watched:
-    """The host's model: counts calls and looks for the interrupt button before each.
-
-    recorder: takes the calls down, where nothing outside does.
-    """
-
-    def __init__(self, model: Any, recorder: Recorder | None = None) -> None:
-        self.model, self.calls, self.recorder = model, 0, recorder
-
-    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        self.calls += 1
-        if self.recorder is not None:
-            return self.recorder.call(self.model, *args, **kwargs)
-        return self.model(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-
-class Stopped(NamedTuple):
-    """A run that stopped before sigma 0, as a LATENT carries it to the next node.
-
-    latent: the samples that the node gave out; if they were changed since, the run is over.
-    masked: the noise and picture that an inpainting mask keeps in place, or None. guidance: what
-    the patches on the MODEL remember.
-    """
-
-    sampler: str
-    options: dict[str, Any]
-    carry: Carry
-    masked: tuple[torch.Tensor, torch.Tensor] | None
-    latent: torch.Tensor | None = None
-    guidance: dict[Any, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -72,27 +37,49 @@ class Terms:
     process: Process
     source: Callable[[torch.Tensor], Any]
 
-    def start(self, model: Any) -> torch.Tensor:
+    def start(self, host: Any) -> torch.Tensor:
         """The first latent from what the host hands to a sampler function."""
-        return self.noise * model.noise + self.latent * model.latent_image
+        return self.noise * host.noise + self.latent * host.latent_image
 
 
-@dataclass
+class Call(NamedTuple):
+    """What the host calls a sampler function with.
+
+    host: its model, with the noise and the picture of a run with a mask.
+    """
+
+    host: Any
+    x: torch.Tensor
+    sigmas: torch.Tensor
+    extra: dict[str, Any]
+
+    @property
+    def process(self) -> Process:
+        return process_of(self.host.inner_model.inner_model.model_sampling)
+
+    @property
+    def masked(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """The noise and the picture that an inpainting mask keeps in place, if there is one."""
+        if self.extra.get("denoise_mask") is None:
+            return None
+        return self.host.noise, self.host.latent_image
+
+
+@dataclass(frozen=True, eq=False)
 class HostRun:
-    """One run of one of our samplers, called by the host as a sampler function.
+    """A run of one of our samplers with its options.
 
     images: index of each image in its seed's batch. ahead: sigmas after the last one of this
-    run, which a chained run will take. resume: a stopped run to go on with. keep: leave the
-    stopped run in ``stopped`` (else nothing of a run outlives it). on_device: the host's stream
-    is drawn where the latent is (its ``_gpu`` names), if the host's stream is asked for.
-    terms: another program's, in place of the host's start and of the noise option.
-    settings, box: see ``watch``. calls, taken and notes are filled by the run: model calls, what
-    an adaptive sampler's steps were, and what a person should know of it.
+    run, which a chained run will take. resume: a stopped run to go on with. keep: whether such a
+    chained run follows. on_device: the host's stream is drawn where the latent is (its ``_gpu``
+    names), if the host's stream is asked for. terms: another program's, in place of the host's
+    start and of the noise option. settings, box: see ``watch``. tell: gets the result; of a run
+    itself nothing outlives it.
     """
 
     sampler: Sampler
-    options: dict[str, Any]
-    images: list[int] | None = None
+    options: Options
+    images: tuple[int, ...] | None = None
     ahead: tuple[float, ...] = ()
     resume: Stopped | None = None
     keep: bool = False
@@ -100,162 +87,106 @@ class HostRun:
     settings: RunSettings = RunSettings()
     box: Box | None = None
     terms: Terms | None = None
-    calls: int = 0
-    taken: list[Taken] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    stopped: Stopped | None = field(default=None, repr=False)
+    tell: Tell = None
 
-    def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
-        extra = dict(extra_args or {})
-        chosen = self.sampler.configure(**self.options)
-        masked = None
-        if extra.get("denoise_mask") is not None:
-            if self.resume is not None and self.resume.masked is not None:
-                model.noise, model.latent_image = (t.to(x.device) for t in self.resume.masked)
-            masked = (model.noise, model.latent_image)
-            if self.ahead or self.resume is not None:
-                # Differential diffusion looks up how far the run is: the whole, not this part.
-                past = self.resume.carry.sigmas[:-1] if self.resume is not None else ()
-                model.sigmas = sigmas.new_tensor([*past, *sigmas.tolist(), *self.ahead])
-        process, result = process_of(model.inner_model.inner_model.model_sampling), 1.0
-        if self.terms:
-            process, result, x = self.terms.process, self.terms.result, self.terms.start(model)
-        watched = _Watched(model)
-        asked = (Guided if getattr(chosen, "cfg_pp", False) else Plain)(watched, extra)
-        levels = sigmas.tolist()
-        watch = Watch(self.settings, self.box, levels, process, x)
-        state, resume, self.notes = watch.state(x), self.resume and self.resume.carry, []
-        if resume is not None and resume.x.dtype != state.dtype:
-            self.notes = [f"new start: the latent was made in {resume.x.dtype}"]
-            resume = None
-        guidance = patched_run(extra)
-        if guidance is not None:
-            if resume or self.ahead:  # else it has the run's levels, of which these may be a part
-                past = resume.sigmas[:-1] if resume else ()
-                guidance.sigmas = (*past, *levels, *self.ahead)
-            guidance.memory = dict(self.resume.guidance) if resume else {}
-        plans: list[Plan] = []
-        with comfy.k_diffusion.sampling.tqdm(total=len(levels) - 1, disable=disable) as bar:
+    def __call__(
+        self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
+        callback: Any = None, disable: bool | None = None,
+    ) -> torch.Tensor:
+        call = Call(model, x, sigmas, dict(extra_args or {}))
+        with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar:
 
             def on_step(info: dict[str, Any]) -> None:
                 bar.update(info["i"] + 1 - bar.n)
-                watch.step(info)
                 if callback is not None:
-                    callback(watch.shown(info))
+                    callback(info)
 
-            def build(levels: tuple[float, ...], process: Process) -> Plan:
-                plans.append(self.sampler.plan(levels, process, **self.options))
-                self.taken = getattr(plans[0], "taken", [])
-                return plans[0]
+            with swapped(self._inpainting(call)):
+                result = self._run(call, on_step)
+        if self.tell is not None:
+            self.tell(result)
+        return result.x
 
-            try:
-                carry = samplers.run(
-                    build, watch.model(asked), state, [*levels, *self.ahead], process,
-                    noise=self._noise(chosen, x, sigmas, extra.get("seed") or 0),
-                    until=len(levels) - 1, carry=resume, on_step=on_step,
-                )
-                end = carry.x
-            except Interrupted:
-                carry, end = None, watch.so_far()
-            finally:
-                self.calls = watched.calls
-        held = getattr(plans[0], "peak_memory", None)
-        watch.finish(end, None if held is None else held + 1)
-        self.notes += watch.notes
-        if self.keep and levels[-1] > 0:
-            memory = guidance.memory if guidance is not None else {}
-            self.stopped = Stopped(
-                self.sampler.name, self.options, carry, masked, guidance=memory
-            )
-        return end.float() * result
+    def _run(self, call: Call, callback: Callable[[dict[str, Any]], None]) -> Result:
+        terms, levels = self.terms, call.sigmas.tolist()
+        process = terms.process if terms else call.process
+        x = terms.start(call.host) if terms else call.x
+        watch = Watch(self.settings, self.box, levels, process, x, callback)
+        state = watch.state(x)
+        before, notes = self._resumed(state)
+        patches = self._patched(call, levels, before)
+        model = HostModel(call.host, call.extra, both=getattr(self.options, "cfg_pp", False))
+        plan: Plan | None = None
 
-    def _noise(self, chosen: Any, x: torch.Tensor, sigmas: torch.Tensor, seed: int) -> Any:
-        if self.terms:
-            return self.terms.source(x)
-        kind, brownian = getattr(chosen, "noise", "independent"), self.sampler.brownian
-        images = self.images or range(x.shape[0])
-        if kind == "host":
-            return HostNoise(x, sigmas, seed, brownian, self.on_device)
-        if kind == "a1111" and brownian:  # one tree for each image
-            return HostNoise(x, sigmas, [seed + image for image in images], True, False)
-        return source(chosen, seed, images, brownian)
+        def build(whole: tuple[float, ...], process: Process) -> Plan:
+            nonlocal plan
+            plan = self.sampler.planned(whole, process, self.options)
+            return plan
 
-
-class HostNoise(Stream):
-    """The host's own stream of fresh noise, for pictures that were made with it.
-
-    One generator, or one Brownian tree, for the whole batch: drawn in order, so it depends on
-    batch size and on where a run is cut, as the host's does. A list of seeds makes one tree for
-    each image.
-    """
-
-    def __init__(
-        self, x: torch.Tensor, sigmas: torch.Tensor, seed: int | list[int], brownian: bool,
-        on_device: bool,
-    ) -> None:
-        super().__init__()
-        functions = comfy.k_diffusion.sampling  # looked up now: other packs reload this module
-        if brownian:
-            low, high = sigmas[sigmas > 0].min(), sigmas.max()
-            self.stream = functions.BrownianTreeNoiseSampler(
-                x, low, high, seed=seed, cpu=not on_device
-            )
-        else:
-            self.stream = functions.default_noise_sampler(x, seed=seed)
-
-    def of(self, k: int) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
-        """There is no noise for one image of a batch; a run without fresh noise never asks."""
-
-        def refuse(like: torch.Tensor, draw: Draw) -> torch.Tensor:
-            raise ValueError(
-                "noise 'host' is drawn for a whole batch, and this sampler takes its images one "
-                "by one; choose another noise, or a batch of one"
-            )
-
-        return refuse
-
-    def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
-        return self.stream(like.new_tensor(draw.start), like.new_tensor(draw.end))
-
-
-@dataclass
-class TheirRun:
-    """A sampler function of the host or of another pack, with its model calls counted.
-
-    The fields are those of ``HostRun``.
-    """
-
-    function: Callable[..., torch.Tensor]
-    settings: RunSettings = RunSettings()
-    box: Box | None = None
-    calls: int = 0
-    notes: list[str] = field(default_factory=list)
-    stopped: None = None
-
-    def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
-        if self.settings.images_at_a_time or self.settings.precision != RunSettings.precision:
-            raise ValueError(
-                "images_at_a_time and precision of Run Settings (Stride) act on Stride's own "
-                "samplers; this one is ComfyUI's or another pack's"
-            )
-        process = process_of(model.inner_model.inner_model.model_sampling)
-        watch = Watch(self.settings, self.box, sigmas.tolist(), process, x)
-        watched = _Watched(model, watch.recorder)
-
-        def on_step(info: dict[str, Any]) -> None:
-            watch.step(info)
-            if callback is not None:
-                callback(info)
-
+        carry = None
         try:
-            end = self.function(
-                watched, x, sigmas, extra_args=extra_args, callback=on_step, disable=disable,
-                **options,
+            carry = run(
+                build, watch.over(model), state, [*levels, *self.ahead], process,
+                noise=self._noise(call, x), until=len(levels) - 1, carry=before,
+                on_step=watch.step,
             )
+            end = carry.x
         except Interrupted:
             end = watch.so_far()
-        finally:
-            self.calls = watched.calls
-        watch.finish(end)
-        self.notes = watch.notes
-        return end
+        held = plan.peak_memory
+        watch.finish(end, None if held is None else held + 1)
+        stopped = None
+        if self.keep and levels[-1] > 0:
+            memory = patches.memory if patches else {}
+            stopped = Stopped(self.sampler.name, self.options, carry, call.masked, memory)
+        end = end.float()
+        return Result(
+            end * terms.result if terms else end, model.tally.calls, (*notes, *watch.notes),
+            tuple(plan.taken), stopped,
+        )
+
+    def _inpainting(self, call: Call) -> list[Swap]:
+        """What the host's model holds while this part of a run with a mask is taken.
+
+        The noise of what the mask keeps is the first part's. Differential diffusion looks up how
+        far the run is: the whole one, not this part.
+        """
+        if call.masked is None or not (self.ahead or self.resume):
+            return []
+        kept = self.resume and self.resume.masked or ()
+        past = self.resume.carry.sigmas[:-1] if self.resume else ()
+        whole = call.sigmas.new_tensor([*past, *call.sigmas.tolist(), *self.ahead])
+        return [
+            (call.host, "sigmas", whole),
+            *((call.host, name, tensor.to(call.x.device))
+              for name, tensor in zip(("noise", "latent_image"), kept)),
+        ]
+
+    def _resumed(self, state: torch.Tensor) -> tuple[Carry | None, list[str]]:
+        """The run to go on with, or None with the reason why not."""
+        before = self.resume and self.resume.carry
+        if before is not None and before.x.dtype != state.dtype:
+            return None, [f"new start: the latent was made in {before.x.dtype}"]
+        return before, []
+
+    def _patched(self, call: Call, levels: list[float], before: Carry | None) -> PatchedRun | None:
+        """What the patches on the MODEL know of the run, now with its other parts."""
+        patches = patched_run(call.extra)
+        if patches is not None:
+            if before or self.ahead:  # else it has the run's levels, of which these may be a part
+                past = before.sigmas[:-1] if before else ()
+                patches.sigmas = (*past, *levels, *self.ahead)
+            patches.memory = dict(self.resume.guidance) if before else {}
+        return patches
+
+    def _noise(self, call: Call, x: torch.Tensor) -> Noise:
+        """Where the run's fresh noise comes from."""
+        if self.terms:
+            return self.terms.source(x)
+        kind, brownian = getattr(self.options, "noise", ""), self.sampler.brownian
+        seed, images = call.extra.get("seed") or 0, self.images or range(x.shape[0])
+        if kind == "host":
+            return HostNoise(x, call.sigmas, seed, brownian, self.on_device)
+        if kind == "a1111" and brownian:  # one tree for each image
+            return HostNoise(x, call.sigmas, [seed + image for image in images], True, False)
+        return source(self.options, seed, images, brownian)

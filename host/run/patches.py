@@ -9,18 +9,17 @@ hook see the cfg that it sets, and at 1 the host leaves the negative prompt out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from comfy.patcher_extension import WrappersMP
-from comfy_api.latest import io
 
 from ... import guidance
-from ...registry import Options
-from ...samplers import Process
+from ...process import Process
 from ..lists.model import process_of
-from .single import IMAGES
+from .model import IMAGES, LEVEL
+from .swaps import swapped
 
 _RUN = "stride_guidance"  # in the model options of a run: its PatchedRun
 _KEY = "stride"  # of our wrappers
@@ -93,33 +92,10 @@ def curved(model: Any, shape: str, by_hand: str, **ends: float) -> Any:
     return patched(model, guidance.Curve(shape=shape, **ends))
 
 
-def problem_with_points(text: str | None) -> str | None:
-    """What is wrong with a curve typed by hand; None where nothing is."""
-    try:
-        if isinstance(text, str) and text.strip():
-            guidance.Points.parse(text)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def inputs(options: type[Options]) -> list[io.Input]:
-    """A widget for each number of a patch."""
-    return [_input(f.name, f.default, f.metadata) for f in fields(options)]
-
-
-def _input(name: str, default: Any, facts: Any) -> io.Input:
-    common = {"default": default, "tooltip": facts["help"]}
-    if "values" in facts:
-        return io.Combo.Input(name, options=list(facts["values"]), **common)
-    if isinstance(default, bool):
-        return io.Boolean.Input(name, **common)
-    common |= {"min": facts["low"], "max": facts["high"]}
-    if isinstance(default, int):
-        return io.Int.Input(name, **common)
-    # The widget shows as many digits as its step has: enough for the default.
-    digits = max(len(f"{default:g}".partition(".")[2]), 2)
-    return io.Float.Input(name, step=10.0**-digits, round=False, **common)
+def check_points(text: str | None) -> None:
+    """Raises ValueError for a curve typed by hand that is none; empty is none at all."""
+    if isinstance(text, str) and text.strip():
+        guidance.Points.parse(text)
 
 
 def _begin(executor: Any, noise: Any, latent: Any, sampler: Any, sigmas: Any, *rest, **named):
@@ -169,22 +145,20 @@ def _of_the_cfg(patch: Any) -> Any:
                 f"{type(patch).__name__} changes the cfg of a run, and {type(guider).__name__} "
                 "has two; use CFGGuider or a KSampler"
             )
-        factor = patch.factor(_level(sigma), _run_of(options, patch).sigmas)
-        cfg = guider.cfg
-        guider.cfg = cfg if factor == 1 else 1.0 + (cfg - 1.0) * factor
-        try:
+        factor = patch.factor(_level(sigma, options), _run_of(options, patch).sigmas)
+        if factor == 1:
             return executor(x, sigma, options, seed)
-        finally:
-            guider.cfg = cfg
+        with swapped([(guider, "cfg", 1.0 + (guider.cfg - 1.0) * factor)]):
+            return executor(x, sigma, options, seed)
 
     return scaled
 
 
-def _level(sigma: torch.Tensor) -> float:
+def _level(sigma: torch.Tensor, options: dict[str, Any]) -> float:
     """sigma as a number.
 
     Our samplers hand it over. With the host's on a GPU it is read back, once a model call: that
     waits for the step before, and is what it takes to leave the negative prompt's half out.
     """
-    level = getattr(sigma, "level", None)
+    level = options.get(LEVEL)
     return float(sigma.flatten()[0]) if level is None else level

@@ -10,10 +10,12 @@ from typing import Any
 import comfy.model_management
 import torch
 
+from ...engine.model import Model
 from ...engine.report import Recorder, Report
+from ...engine.run import OnStep
 from ...engine.sparing import Spared, Sparing
+from ...process import Process
 from ...registry import Options, choice, option, option_set
-from ...samplers import Process
 
 Interrupted = comfy.model_management.InterruptProcessingException
 SPLIT, STOP, KEEP = "split the batch", "stop", "keep the picture so far"
@@ -64,25 +66,26 @@ class Box:
 class Watch:
     """The watch over one run: everything in it that depends on ``RunSettings``.
 
-    levels: the run's sigmas. box: filled by ``finish`` where a report is wanted. spared,
-    interrupted: filled on the way; the second is the step in which the run was stopped.
+    levels: the run's sigmas. box: filled by ``finish`` where a report is wanted. callback: the
+    host's, called once a step.
     """
 
     def __init__(
         self, settings: RunSettings, box: Box | None, levels: Sequence[float], process: Process,
-        x: torch.Tensor,
+        x: torch.Tensor, callback: OnStep | None,
     ) -> None:
         self.settings, self.levels, self.device, self.box = settings, levels, x.device, box
-        self.images, self.spared = x.shape[0], Spared()
-        self.interrupted: int | None = None
+        self.images, self.callback = x.shape[0], callback
         self.recorder = Recorder(levels, process, x.device) if box and box.wanted else None
+        self._spared = Spared()
         self._so_far: tuple[int, torch.Tensor] | None = None
+        self._interrupted: int | None = None  # the step in which the run was stopped
 
-    def model(self, denoise: Any) -> Any:
+    def over(self, model: Model) -> Model:
         """The model as the settings want it asked."""
         free = self._free if self.settings.out_of_memory == SPLIT else None
-        denoise = Sparing(denoise, self.settings.images_at_a_time, free, self.spared)
-        return denoise if self.recorder is None else self.recorder.timed(denoise)
+        model = Sparing(model, self.settings.images_at_a_time, free, self._spared)
+        return model if self.recorder is None else self.recorder.timed(model)
 
     def state(self, x: torch.Tensor) -> torch.Tensor:
         """The latent in the precision in which the run keeps it."""
@@ -93,23 +96,21 @@ class Watch:
         return x.float()
 
     def step(self, info: dict[str, Any]) -> None:
-        """See ``samplers.run.OnStep``."""
+        """See ``engine.run.OnStep``. The host draws previews in float32."""
         if self.recorder is not None:
             self.recorder.step(info)
         if self.settings.when_interrupted == KEEP and self.levels[-1] == 0:
             self._so_far = info["i"], info["denoised"]
-
-    def shown(self, info: dict[str, Any]) -> dict[str, Any]:
-        """``info`` for the host's callback, which draws previews in float32."""
-        if self.settings.precision == "float32":
-            return info
-        return {k: v.float() if torch.is_tensor(v) else v for k, v in info.items()}
+        if self.callback is not None:
+            if self.settings.precision != "float32":
+                info = {k: v.float() if torch.is_tensor(v) else v for k, v in info.items()}
+            self.callback(info)
 
     def so_far(self) -> torch.Tensor:
         """The model's last picture of an interrupted run; raises if it is not to be kept."""
         if self._so_far is None or self._so_far[1].shape[0] != self.images:
             raise
-        self.interrupted, picture = self._so_far
+        self._interrupted, picture = self._so_far
         return picture
 
     def finish(self, x: torch.Tensor, held: int | None = None) -> None:
@@ -124,16 +125,16 @@ class Watch:
     @property
     def notes(self) -> list[str]:
         """What the person at the node should know."""
-        notes, spared = [], self.spared
+        notes, spared = [], self._spared
         if spared.ran_out:
             often = "once" if spared.ran_out == 1 else f"{spared.ran_out} times"
             notes.append(f"memory ran out {often}: caches were freed")
         if spared.fewest is not None:
             images = "1 image" if spared.fewest == 1 else f"{spared.fewest} images"
             notes.append(f"the model was asked for {images} at a time")
-        if self.interrupted is not None:
+        if self._interrupted is not None:
             notes.append(
-                f"interrupted in step {self.interrupted + 1} of {len(self.levels) - 1}: this is "
+                f"interrupted in step {self._interrupted + 1} of {len(self.levels) - 1}: this is "
                 "the model's picture so far"
             )
         return notes

@@ -19,6 +19,7 @@ from ... import samplers
 from ...samplers import Draw, KeyedNoise, Part, alternate, inject
 from ..shown.words import show_on_node
 from .ours import HostRun
+from .proxy import Proxy
 
 _CFG_PP = (
     "step skipping guesses the guided answer only, and a CFG++ sampler wants the unconditional "
@@ -35,7 +36,7 @@ def alternating(first: Any, second: Any, sigma: float) -> Any:
         mixed = alternate([Part(run.sampler, run.options) for run in runs], [sigma])
         if runs[0].settings != runs[1].settings:
             raise ValueError("the samplers of one run must have the same Run Settings")
-        return _made(replace(runs[0], sampler=mixed, options={}), first)
+        return _made(replace(runs[0], sampler=mixed, options=mixed.options), first)
 
     def pieces(levels: list[float]) -> Iterator[Piece]:
         change = next((k for k, level in enumerate(levels) if level <= sigma), len(levels) - 1)
@@ -54,7 +55,7 @@ def injecting(sampler: Any, strength: float, low: float, high: float) -> Any:
         return sampler
     if (run := run_of(sampler)) is not None:
         noisy = inject(Part(run.sampler, run.options), strength, low, high)
-        return _made(replace(run, sampler=noisy, options={}), sampler)
+        return _made(replace(run, sampler=noisy, options=noisy.options), sampler)
     inject(Part(samplers.get("euler")), strength, low, high)  # the same checks
 
     def pieces(levels: list[float]) -> Iterator[Piece]:
@@ -80,13 +81,12 @@ def skipping(sampler: Any, every: int, low: float, high: float, node_id: str | N
     """A SAMPLER that guesses the model's answers of every ``every``-th step between the sigmas."""
     function = function_of(sampler)
     if isinstance(function, HostRun):
-        chosen = function.sampler.configure(**function.options)
-        if not Part.possible(function.sampler, function.options):
+        if function.sampler.adaptive:
             raise ValueError(
                 f"'{function.sampler.name}' chooses its own steps and has none that could be "
                 "skipped"
             )
-        if getattr(chosen, "cfg_pp", False):
+        if getattr(function.options, "cfg_pp", False):
             raise ValueError(_CFG_PP)
     return _made(Skipping(sampler, every, low, high, partial(show_on_node, node_id)), sampler)
 
@@ -95,9 +95,9 @@ def run_of(sampler: Any) -> HostRun | None:
     """The run of one of our samplers in a SAMPLER; None for others, and adaptive ones."""
     function = function_of(sampler)
     if name := getattr(function, "stride", None):
-        function = HostRun(samplers.get(name), sampler.extra_options)
-    possible = isinstance(function, HostRun) and Part.possible(function.sampler, function.options)
-    return function if possible else None
+        entry = samplers.get(name)
+        function = HostRun(entry, entry.configure(**sampler.extra_options))
+    return function if isinstance(function, HostRun) and not function.sampler.adaptive else None
 
 
 def function_of(sampler: Any) -> Callable[..., torch.Tensor]:
@@ -198,16 +198,18 @@ class Skipping:
     def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
         levels = sigmas.tolist()
         inside = [k for k, level in enumerate(levels[:-1]) if self.low <= level <= self.high]
-        guess = _Guess(model, set(inside[self.every - 1 :: self.every]))
-        if not isinstance(function_of(self.sampler), HostRun):
-            guess.hooks = _hooks(extra_args or {})
+        ours = isinstance(function_of(self.sampler), HostRun)
+        hooks = None if ours else _hooks(extra_args or {})
+        guess = _Guess(model, set(inside[self.every - 1 :: self.every]), hooks)
 
         def on_step(info: dict[str, Any]) -> None:
             guess.step = info["i"] + 1
             if callback is not None:
                 callback(info)
 
-        out = _call(self.sampler, guess, x, sigmas, extra_args, on_step, disable)
+        out = _call(
+            self.sampler, Proxy(model, guess.answer), x, sigmas, extra_args, on_step, disable
+        )
         self.tell(guess.summary())
         return out
 
@@ -218,19 +220,19 @@ def _hooks(extra: dict[str, Any]) -> int:
 
 
 class _Guess:
-    """The host's model, which answers some calls from its memory of the last two."""
+    """Answers of the host's model, some of them from the memory of the last two.
 
-    def __init__(self, model: Any, steps: set[int]) -> None:
-        self.model, self.steps = model, steps
-        self.hooks: int | None = None  # what a sampler was given; one that adds its own is CFG++
+    hooks: what a sampler of others was given; one that adds its own is CFG++. None: ours.
+    """
+
+    def __init__(self, model: Any, steps: set[int], hooks: int | None) -> None:
+        self.model, self.steps, self.hooks = model, steps, hooks
         self.step = self.asked = self.guessed = 0
         self.known: list[tuple[torch.Tensor, torch.Tensor]] = []  # (log sigma, answer)
         self.errors: list[torch.Tensor] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-    def __call__(self, x: torch.Tensor, sigma: torch.Tensor, **extra: Any) -> torch.Tensor:
+    def answer(self, x: torch.Tensor, sigma: torch.Tensor, **extra: Any) -> torch.Tensor:
+        """D(x, sigma) [B, ...], asked for or guessed."""
         if self.hooks is not None and _hooks(extra) > self.hooks:
             raise ValueError(_CFG_PP)
         level = sigma.log().reshape(-1, *[1] * (x.ndim - 1))

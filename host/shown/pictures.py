@@ -49,22 +49,20 @@ def path_of(name: str) -> str:
     return path
 
 
-def problem_with(name: str | None) -> str | None:
-    """What is wrong with a widget's choice of a picture; None where it is fine or not known yet."""
-    if name in (None, "", NONE):
-        return None
-    try:
+def check(name: str | None) -> None:
+    """Raises ValueError where a widget's choice of a picture is not there; None: not known yet."""
+    if name not in (None, "", NONE):
         path_of(name)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 def changed(name: str | None) -> str:
     """A word that is another one when the file is another one."""
-    if name in (None, "", NONE) or problem_with(name):
+    if name in (None, "", NONE):
         return ""
-    facts = os.stat(path_of(name))
+    try:
+        facts = os.stat(path_of(name))
+    except ValueError:
+        return ""
     return f"{facts.st_mtime_ns} {facts.st_size}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import comfy.samplers
@@ -10,6 +11,7 @@ from comfy_api.latest import io, ui
 
 from ...engine.report import Recorder, Report
 from ..lists.model import process_of
+from ..run.proxy import Proxy
 from ..run.watch import Box, RunSettings
 
 # What travels is a Box, which the run fills: it may be handed on before the run begins.
@@ -48,9 +50,10 @@ class WatchedSampler(comfy.samplers.Sampler):
         self.sampler, self.box = sampler, box
 
     def sample(
-        self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None,
-        denoise_mask=None, disable_pbar=False,
-    ):
+        self, model_wrap: Any, sigmas: torch.Tensor, extra_args: Any, callback: Any,
+        noise: torch.Tensor, latent_image: Any = None, denoise_mask: Any = None,
+        disable_pbar: bool = False,
+    ) -> torch.Tensor:
         """See the host's ``Sampler``."""
         self.box.report = None
         process = process_of(model_wrap.inner_model.model_sampling)
@@ -62,28 +65,12 @@ class WatchedSampler(comfy.samplers.Sampler):
                 callback(i, denoised, x, total)
 
         end = self.sampler.sample(
-            _Timed(model_wrap, recorder), sigmas, extra_args, seen, noise, latent_image,
-            denoise_mask, disable_pbar,
+            Proxy(model_wrap, partial(recorder.call, model_wrap)), sigmas, extra_args, seen, noise,
+            latent_image, denoise_mask, disable_pbar,
         )
         # Out of a run that stops early comes x over alpha: the host's scaling of flow models.
         self.box.report = recorder.finish(end * process.alpha(float(sigmas[-1])))
         return end
-
-
-class _Timed:
-    """The host's model with its calls taken down."""
-
-    def __init__(self, model: Any, recorder: Recorder) -> None:
-        self.__dict__.update(_model=model, _recorder=recorder)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        return self._recorder.call(self._model, *args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._model, name, value)
 
 
 def watched(sampler: Any) -> tuple[WatchedSampler, Box]:

@@ -13,16 +13,15 @@ import asyncio
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import Field, fields
 from typing import Any
 
-from ...registry import Entry, Registry
+from ...registry import Entry, Registry, number
 from ...schedules import check_steps
+from ..choice import schedule_for, wish
 from ..lists import kinds
 from ..lists.model import process_of
-from ..lists.names import REGISTRIES, canonical
+from ..lists.names import REGISTRIES
 from ..sampling import note_on, sigmas_for
-from .advise import schedule_for
 
 Query = Mapping[str, str]
 
@@ -51,19 +50,11 @@ def _described(entry: Entry, facts: tuple[str, ...]) -> dict[str, Any]:
     return {
         "name": entry.name, "label": entry.label, "aliases": list(entry.aliases),
         **{fact: getattr(entry, fact) for fact in facts}, "source": entry.source,
-        "options": [_option(entry, f) for f in fields(entry.options)],
+        "options": [
+            option.facts(getattr(entry.options, name))
+            for name, option in entry.options.OPTIONS.items()
+        ],
     }
-
-
-def _option(entry: Entry, f: Field) -> dict[str, Any]:
-    default, accepts = getattr(entry.options, f.name), {}
-    if "values" in f.metadata:
-        accepts = {"values": list(f.metadata["values"])}
-    elif not isinstance(default, (bool, str)):
-        accepts = {key: f.metadata[key] for key in ("low", "high")}
-    kind = type(f.default).__name__
-    return {"name": f.name, "type": kind, "default": default, **accepts,
-            "help": f.metadata["help"]}
 
 
 def sigmas(query: Query) -> dict[str, Any]:
@@ -74,41 +65,22 @@ def sigmas(query: Query) -> dict[str, Any]:
     """
     given = dict(query)
     name, model = given.pop("schedule", "simple"), given.pop("model", "sd15")
-    steps, denoise = _number(given.pop("steps", "20")), _number(given.pop("denoise", "1"))
-    drawn = kinds.get(model)
-    name, why = schedule_for(drawn, name, check_steps(name, steps))
-    ours = canonical("schedule", name)
-    entry = REGISTRIES["schedule"].get(ours) if ours in REGISTRIES["schedule"] else None
-    preset = {f.name: f.default for f in fields(entry.options)} if entry else {}
-    options = {key: _value(text, preset.get(key)) for key, text in given.items()}
-    if entry:
-        entry.configure(**options)  # nothing but its options goes on
-    levels = sigmas_for(drawn, name, steps, denoise, options=options).tolist()
+    steps, denoise = number(given.pop("steps", "20")), number(given.pop("denoise", "1"))
+    drawn, steps = kinds.get(model), check_steps(name, steps)
+    schedule, why = schedule_for(drawn, wish("schedule", name, {}), steps)
+    known = schedule.options.OPTIONS if schedule.entry else {}
+    schedule = schedule.but({
+        key: known[key].read(text) if key in known else text for key, text in given.items()
+    })
+    levels = sigmas_for(drawn, schedule, steps, denoise).tolist()
     process = process_of(drawn.sampling)
-    notes = [*filter(None, (why, note_on(drawn, name, steps, options)))]
+    notes = [*filter(None, (why, note_on(drawn, schedule, steps)))]
     return {
-        "schedule": ours, "steps": int(steps),
+        "schedule": schedule.name, "steps": steps,
         "model": kinds.facts(model, drawn), "note": "\n".join(notes) or None,
         "sigmas": [_json(s) for s in levels],
         "log_snr": [_json(process.log_snr(s)) for s in levels],
     }
-
-
-def _value(text: str, default: Any) -> Any:
-    """The text of an option in the type of its default; what does not fit is left to the check."""
-    if isinstance(default, bool):
-        return {"true": True, "false": False}.get(text.lower(), text)
-    return text if isinstance(default, str) else _number(text)
-
-
-def _number(text: str) -> float | str:
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            return text
 
 
 def _json(value: float) -> float | None:

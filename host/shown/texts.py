@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import comfy.samplers
 from comfy_api.latest import io
 
-from ..lists.names import PREFIX, canonical
-from ..options import for_run
+from ..choice import AUTOMATIC, Wishes, wishes
+from ..lists import names
+from ..lists.names import PREFIX
 from . import pictures
-from .advise import AUTOMATIC
 
 if TYPE_CHECKING:  # read where a text is, so that the pack stays quick to import
     from ...a1111.generation import Generation, Pass
@@ -62,7 +62,7 @@ class Read(NamedTuple):
     hires_steps: int
     hires_scale: float
     hires_denoise: float
-    options: dict[str, Any]
+    options: Wishes
     report: str
 
 
@@ -82,10 +82,11 @@ def from_text(text: str, image: str = pictures.NONE, exact: bool = False) -> Rea
         )
     found, source = _generation(text, image if chosen else "", exact)
     first, hires = found.first, found.hires
-    options = {"sampler": (first.sampler, dict(first.options)),
-               "schedule": (first.schedule, dict(first.schedule_options))}  # fmt: skip
-    if found.a1111 is not None:
-        options["a1111"] = found.a1111
+    options = Wishes(
+        names.as_said("sampler", first.sampler).but(first.options),
+        names.as_said("schedule", first.schedule).but(first.schedule_options),
+        a1111=found.a1111,
+    )
     return Read(
         found.positive, found.negative, *_hosts(first), first.steps, found.cfg, found.seed,
         found.width, found.height, first.denoise, -found.clip_skip, *_hosts(hires), hires.steps,
@@ -120,36 +121,61 @@ def _in_list(kind: str, name: str) -> str:
     return name if name in known or PREFIX + name not in known else PREFIX + name
 
 
+class Second(NamedTuple):
+    """A second pass, as To A1111 (Stride) has it; ``SAME`` and 0 are the first's. denoise 0: none.
+
+    scale: its size over the first's.
+    """
+
+    sampler: str = SAME
+    schedule: str = SAME
+    steps: int = 0
+    scale: float = 1.0
+    denoise: float = 0.0
+
+
+class Numbers(NamedTuple):
+    """The numbers of a picture, as To A1111 (Stride) has them; clip_skip -1 is none."""
+
+    steps: int
+    cfg: float
+    seed: int
+    width: int
+    height: int
+    denoise: float = 1.0
+    clip_skip: int = -1
+
+
 def to_text(
-    positive: str, negative: str, sampler: str, schedule: str, steps: int, *,
-    options: dict[str, Any] | None = None, model: str = "", **numbers: Any,
+    positive: str, negative: str, sampler: str, schedule: str, numbers: Numbers,
+    second: Second, options: Wishes | None = None, model: str = "",
 ) -> tuple[str, str]:
     """(A1111's text for a run, what it will read otherwise).
 
-    Names as any dropdown has them; ``SAME`` is the first pass's. numbers: cfg, seed, width, height,
-    denoise, clip_skip and those of the second pass, as the node has them. options: as the nodes
-    hand them on; what is for another sampler or schedule than the run's raises ValueError.
+    Names as any dropdown has them. options: as the nodes hand them on; what is for another sampler
+    or schedule than the run's raises ValueError.
     """
     from ...a1111 import telling
     from ...a1111.generation import Generation, Pass
 
     if AUTOMATIC in (sampler, schedule):
         raise ValueError(f"choose what the run had: '{AUTOMATIC}' is another name on every model")
-    given = for_run(sampler, schedule, options)
-    first = Pass(
-        canonical("sampler", sampler), canonical("schedule", schedule), steps, numbers["denoise"],
-        given["options"], given["schedule_options"],
+    held = wishes(options)
+    method, curve = (
+        held.on(names.as_said(kind, name))
+        for kind, name in (("sampler", sampler), ("schedule", schedule))
     )
-    again = {kind: numbers[f"hires_{kind}"] for kind in ("sampler", "schedule")}
-    names = {
-        kind: getattr(first, kind) if name == SAME else canonical(kind, name)
-        for kind, name in again.items()
-    }
-    hires = Pass(**names, steps=numbers["hires_steps"] or steps, denoise=numbers["hires_denoise"])
+    first = Pass(
+        method.name, curve.name, numbers.steps, numbers.denoise, method.changed, curve.changed
+    )
+    again = (
+        getattr(first, kind) if name == SAME else names.as_said(kind, name).name
+        for kind, name in (("sampler", second.sampler), ("schedule", second.schedule))
+    )
     found = Generation(
-        positive, negative, first, numbers["cfg"], numbers["seed"], numbers["width"],
-        numbers["height"], hires, numbers["hires_scale"], -numbers["clip_skip"],
-        (options or {}).get("a1111"),
+        positive, negative, first, numbers.cfg, numbers.seed, numbers.width, numbers.height,
+        Pass(*again, second.steps or numbers.steps, second.denoise), second.scale,
+        -numbers.clip_skip, held.a1111,
     )
     text, notes = telling.write(found, {"Model": model or None})
     return text.encode("utf-8", "replace").decode(), "\n".join(notes)

@@ -81,14 +81,14 @@ def model(comfy):
 
 def run(model, sampler, schedule="automatic", steps=20, latent=None, denoise=1.0, **settings):
     """The latent that a KSampler (Stride) with these settings gives out."""
-    from stride.host import ksample
+    from stride.host import Asked, Wishes, choose, ksample
 
     latent = torch.zeros(SHAPE) if latent is None else latent
     prompts = [[torch.ones(1, 3, 8), {}]], [[torch.zeros(1, 3, 8), {}]]
-    out, report = ksample(
-        model, SEED, steps, CFG, sampler, schedule, *prompts, {"samples": latent},
-        denoise=denoise, a1111=Settings(**{"noise": "cpu", **settings}),
-    )
+    held = Wishes(a1111=Settings(**{"noise": "cpu", **settings}))
+    choice = choose(model, steps, CFG, sampler, schedule, held)
+    asked = Asked(SEED, steps, CFG, choice, denoise)
+    out, report = ksample(model, asked, *prompts, {"samples": latent})
     assert report["note"].startswith("A1111's")
     return out["samples"]
 

@@ -70,7 +70,7 @@ def test_an_image_meets_its_own_conditions(comfy):
     """Prompts, masks, hints and inpainting latents given image by image; all are put back."""
     from comfy.conds import CONDConstant, CONDCrossAttn, CONDRegular
     from comfy.controlnet import ControlBase
-    from stride.host.run.single import Plain
+    from stride.host.run.model import HostModel
 
     prompts = CONDCrossAttn(torch.arange(2.0).reshape(2, 1, 1))
     shared = CONDRegular(torch.full((1, 3), 7.0))
@@ -82,25 +82,23 @@ def test_an_image_meets_its_own_conditions(comfy):
     conds = {"positive": [entry], "negative": None}
     guider = SimpleNamespace(conds=conds)
     noise, picture = torch.arange(4.0).reshape(4, 1, 1, 1), torch.zeros(4, 1, 1, 1)
-    inner = SimpleNamespace(inner_model=guider, noise=noise, latent_image=picture)
     seen = []
 
-    class Watched:
-        model = inner
-
+    class Host(SimpleNamespace):
         def __call__(self, x, sigma, denoise_mask, model_options):
             entry = guider.conds["positive"][0]
             part = entry["model_conds"]
             seen.append((
                 float(part["prompts"].cond), part["shared"].cond.tolist(), part["constant"].cond,
-                float(entry["mask"]), float(inner.noise), float(denoise_mask),
+                float(entry["mask"]), float(self.noise), float(denoise_mask),
                 float(control.cond_hint_original), control.cond_hint,
             ))
             return x
 
-    model = Plain(Watched(), {"denoise_mask": torch.arange(10.0, 14.0).reshape(4, 1, 1, 1)})
+    host = Host(inner_model=guider, noise=noise, latent_image=picture)
+    model = HostModel(host, {"denoise_mask": torch.arange(10.0, 14.0).reshape(4, 1, 1, 1)})
     for k in (3, 2):
-        model.of(k)(torch.zeros(1, 1, 1, 1), torch.ones(1))
+        model.alone(k)(torch.zeros(1, 1, 1, 1), 1.0)
     assert seen == [(k % 2, [[7.0] * 3], "as it is", k, k, 10 + k, k, None) for k in (3, 2)]
     assert control.cond_hint is made and control.cond_hint_original.shape[0] == 4
-    assert guider.conds is conds and inner.noise is noise and inner.latent_image is picture
+    assert guider.conds is conds and host.noise is noise and host.latent_image is picture

@@ -55,22 +55,23 @@ def test_facts_that_are_no_class_of_the_host(comfy):
 ])
 def test_a_preset_without_levels_for_the_steps(comfy, config, steps, distilled, schedule):
     """Like levels where a plain schedule has them; else an error that says what was chosen."""
-    from stride.host.shown.advise import settle
+    from stride.host.choice import settle
 
     model = as_model(comfy, config)
     if schedule:
-        assert settle(model, steps, 1.0, "automatic", "automatic", distilled).schedule == schedule
+        _, found, _ = settle(model, steps, 1.0, "automatic", "automatic", distilled)
+        assert found.name == schedule
     else:
         with pytest.raises(ValueError, match="wan_lightning.*made for 4 or 8 steps, not 6"):
             settle(model, steps, 1.0, "automatic", "automatic", distilled)
 
 
 def test_a_distilled_schedule_says_what_the_sampler_is(comfy):
-    from stride.host.shown.advise import settle
+    from stride.host.choice import settle
 
-    settled = settle(as_model(comfy, "SDXL"), 4, 1.0, "automatic", "SDXL Lightning")
-    assert settled.sampler == "euler" and "SDXL lightning" in settled.reason
-    assert settle(as_model(comfy, "SDXL"), 20, 7.0, "automatic", "karras").sampler == "dpmpp_2m"
+    sampler, _, why = settle(as_model(comfy, "SDXL"), 4, 1.0, "automatic", "SDXL Lightning")
+    assert sampler.name == "euler" and "SDXL lightning" in why
+    assert settle(as_model(comfy, "SDXL"), 20, 7.0, "automatic", "karras")[0].name == "dpmpp_2m"
 
 
 def test_automatic_is_ours_alone(object_info):

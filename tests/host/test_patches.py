@@ -28,16 +28,18 @@ def demo(comfy):
 def run(parts, model=None, sampler="euler", cfg=4.0, steps=4, batch=1, guider=None):
     """A run of our sampler as the nodes make it; the latent that comes out."""
     import comfy.samplers
-    from stride.host.sampling import sampler_object, sigmas_for
+    from stride.host.lists.names import one_sampler, one_schedule
+    from stride.host.run.sampler import sampler_of
+    from stride.host.sampling import sigmas_for
 
     model, positive, negative = (model or parts[0], *parts[1:])
-    sigmas = sigmas_for(model, "karras", steps)
+    sigmas = sigmas_for(model, one_schedule("karras"), steps)
     noise = torch.randn(batch, 4, 32, 32, generator=torch.Generator().manual_seed(1))
     if guider is None:
         guider = comfy.samplers.CFGGuider(model)
         guider.set_conds(positive, negative)
         guider.set_cfg(cfg)
-    chosen = sampler_object(sampler) if isinstance(sampler, str) else sampler
+    chosen = sampler_of(one_sampler(sampler)) if isinstance(sampler, str) else sampler
     with torch.inference_mode():  # as the host's nodes are called
         return guider.sample(
             noise, torch.zeros_like(noise), chosen, sigmas, disable_pbar=True, seed=3
@@ -310,7 +312,8 @@ def flux_model(embed):
 def draw(model, **told):
     """A run of that Flux with what is told in its prompt."""
     import comfy.samplers
-    from stride.host.sampling import sampler_object
+    from stride.host.lists.names import one_sampler
+    from stride.host.run.sampler import sampler_of
 
     g = torch.Generator().manual_seed(0)
     cond = [[torch.randn(1, 3, 16, generator=g),
@@ -321,7 +324,7 @@ def draw(model, **told):
     noise = torch.randn(1, 16, 8, 8, generator=g)
     with torch.inference_mode():
         return guider.sample(
-            noise, torch.zeros_like(noise), sampler_object("euler"),
+            noise, torch.zeros_like(noise), sampler_of(one_sampler("euler")),
             torch.tensor([1.0, 0.5, 0.0]), disable_pbar=True, seed=0,
         )
 
@@ -387,13 +390,16 @@ def test_the_hosts_cfg_zero_lacks_the_term_in_x(demo):
 def test_a_curve_goes_over_a_run_in_pieces(comfy, demo):
     """The host's Euler above sigma 1 and ours below: the cfgs of one run."""
     from stride import guidance as g
+    from stride.host.lists.names import one_sampler
+    from stride.host.run.sampler import sampler_of
     from stride.host.run.wrappers import alternating
-    from stride.host.sampling import sampler_object
 
     parts, seen = demo["eps"], []
     model = with_hook(with_patches(parts[0], g.Curve("linear", 1.0, 0.0)),
                       lambda a: seen.append(a["cond_scale"]) or a["denoised"])
-    pieces = alternating(comfy.samplers.sampler_object("euler"), sampler_object("euler"), 1.0)
+    pieces = alternating(
+        comfy.samplers.sampler_object("euler"), sampler_of(one_sampler("euler")), 1.0
+    )
     for sampler in ("euler", pieces):
         seen.clear()
         run(parts, model, sampler, cfg=5.0, steps=6)

@@ -174,7 +174,8 @@ def run_of(name="dpmpp_2m", box=None, **settings):
     from stride.host.run.ours import HostRun
     from stride.host.run.watch import RunSettings
 
-    return HostRun(samplers.get(name), {}, settings=RunSettings(**settings), box=box)
+    entry = samplers.get(name)
+    return HostRun(entry, entry.options, settings=RunSettings(**settings), box=box)
 
 
 def sigmas_of(comfy, steps=6):

@@ -16,7 +16,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "a1111_rng.json").re
 
 def test_brownian_trees_of_a_batch(comfy):
     """A1111's SDE samplers, source CPU: one torchsde tree for each image, keyed by its seed."""
-    from stride.host.run.ours import HostNoise
+    from stride.host.run.noise import HostNoise
 
     row = next(row for row in GOLDEN["brownian"] if row["source"] == "CPU")
     sigmas, x = torch.tensor(row["sigmas"]), torch.zeros(row["shape"])

@@ -1,29 +1,52 @@
-"""The stopped run that a LATENT carries from one node to the next."""
+"""What a LATENT of ours carries to the nodes behind it: a stopped run, and what made it.
+
+The host's nodes copy a latent with all its keys, so that both come through scaling, flipping, masks
+and batches; a VAE in between, a saved file and other packs may drop them.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from ..samplers import Carry
-from .lists.names import canonical
-from .run.ours import Stopped
+from ..engine.run import Carry
+from ..registry import Options
+from .choice import Choice
+from .run.result import Stopped
 
-KEY = "stride"  # where a LATENT keeps a stopped run
+STOPPED, RECORD = "stride", "stride_run"  # the keys of a LATENT
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as a second pass repeats it. seed: that of its noise. Of the choice no settings."""
+
+    seed: int
+    steps: int
+    cfg: float
+    choice: Choice | None
+
+
+def seed_of(latent: dict[str, Any], seed: int, add_noise: bool) -> int:
+    """The seed of a run's noise: one that adds none goes on with that of the run which did."""
+    before = latent.get(RECORD)
+    return before.seed if isinstance(before, Record) and not add_noise else seed
 
 
 def resumable(
-    latent: dict[str, Any], sampler: str, sigmas: torch.Tensor, options: dict[str, Any]
+    latent: dict[str, Any], sampler: str, options: Options, sigmas: torch.Tensor
 ) -> tuple[Stopped | None, str | None]:
     """The stopped run that a LATENT carries, or None with the reason why it cannot go on."""
-    stopped = latent.get(KEY)
-    if stopped is None:
+    stopped = latent.get(STOPPED)
+    if not isinstance(stopped, Stopped):
         return None, None
-    if stopped.sampler != canonical("sampler", sampler):
+    if stopped.sampler != sampler:
         return None, f"new start: the latent was made by {stopped.sampler}"
     if stopped.options != options:
-        return None, f"new start: the latent was made with options {stopped.options or 'unset'}"
+        other = stopped.options.unlike(options) or options.unlike(stopped.options)
+        return None, f"new start: the latent was made with other options, {other}"
     if stopped.carry.sigmas[-1] != float(sigmas[0]):
         return None, (
             f"new start: the latent stopped at sigma {stopped.carry.sigmas[-1]:.6g}, "

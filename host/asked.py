@@ -1,0 +1,49 @@
+"""A run on its way from the node to the host: what was asked for, and what can start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .choice import Choice
+from .run.result import Tell
+from .run.watch import Box
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a KSampler node was asked for, beside the model, the prompts and the latent.
+
+    window: (first step, step to stop before) of KSampler Advanced. leftover: stop there with the
+    noise that is left instead of going straight to sigma 0. box: see ``watch``.
+    """
+
+    seed: int
+    steps: int
+    cfg: float
+    choice: Choice
+    denoise: float = 1.0
+    add_noise: bool = True
+    window: tuple[int, int] | None = None
+    leftover: bool = False
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run that can start: all that ``ksample`` needs of it.
+
+    sigmas: its levels; fewer than two where there is nothing to do. noise, sampler: called once
+    if there is, for the initial noise and for the host's SAMPLER. guidance: what cfg is multiplied
+    by. notes: for whoever looks.
+    """
+
+    model: Any
+    sigmas: torch.Tensor
+    noise: Callable[[], torch.Tensor]
+    sampler: Callable[[Tell], Any]
+    notes: tuple[str | None, ...] = ()
+    guidance: float = 1.0

@@ -1,0 +1,235 @@
+"""What a run was asked for, resolved once at the node: names, options and ``automatic``.
+
+Below the nodes nobody looks a name up or checks an option: what comes from here is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import advice, schedules
+from ..a1111.settings import Settings as A1111Settings
+from .lists import names
+from .lists.model import facts_of
+from .lists.names import Named
+from .run.watch import RunSettings
+
+AUTOMATIC = advice.AUTOMATIC
+DISTILLED = ("none", *advice.DISTILLED)  # as a person chooses them
+
+
+@dataclass(frozen=True)
+class Later:
+    """``automatic`` with options for whatever it will be."""
+
+    kind: str
+    given: Mapping[str, Any]
+    name: str = AUTOMATIC
+
+
+Wish = Named | Later
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What an options output holds: what other nodes have set for the run, None where none did."""
+
+    sampler: Wish | None = None
+    schedule: Wish | None = None
+    settings: RunSettings | None = None
+    a1111: A1111Settings | None = None
+
+    def joined(self, wish: Wish) -> Wishes:
+        """These and another node's sampler or schedule; a run has one of each."""
+        if before := getattr(self, wish.kind):
+            raise ValueError(
+                f"the connected options already hold those of {wish.kind} '{before.name}', and "
+                f"this node adds those of '{wish.name}'; a run has one {wish.kind}"
+            )
+        return replace(self, **{wish.kind: wish})
+
+    def set(self, settings: RunSettings) -> Wishes:
+        """These and the settings of a Run Settings node."""
+        if self.settings is not None:
+            raise ValueError(
+                "two Run Settings (Stride) nodes are connected in a row; a run takes one of them"
+            )
+        return replace(self, settings=settings)
+
+    def on(self, named: Named, automatic: bool = False) -> Named:
+        """What the run takes, with the options that were set for it.
+
+        automatic: whether the run chose it. What was set for another one is an error.
+        """
+        wish = getattr(self, named.kind)
+        if wish is None:
+            return named
+        if isinstance(wish, Later) and automatic:
+            return named.but(wish.given)
+        if wish.name != named.name:
+            raise ValueError(
+                f"the connected options belong to the {named.kind} '{wish.name}', this node runs "
+                f"'{named.called}'; choose the same {named.kind} in both"
+            )
+        return named.but(wish.changed)
+
+
+NOTHING, PLAIN = Wishes(), RunSettings()
+
+
+def wishes(held: Wishes | None) -> Wishes:
+    """What is connected to an options input; nothing where nothing is."""
+    if held is None:
+        return NOTHING
+    if not isinstance(held, Wishes):
+        raise ValueError(f"options come from a node of Stride's, got {type(held).__name__}")
+    return held
+
+
+def wish(kind: str, name: str, given: Mapping[str, Any]) -> Wish:
+    """A sampler or a schedule by itself with its options, ``automatic`` included."""
+    if advice.is_automatic(name):
+        return Later(kind, given)
+    one = names.one_sampler if kind == "sampler" else names.one_schedule
+    return one(name).but(given)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a run takes. a1111: set for a run by A1111's rules, where names are A1111's as well.
+
+    notes: why it is what it is, and what is known to go wrong with it.
+    """
+
+    sampler: Named
+    schedule: Named
+    settings: RunSettings = PLAIN
+    a1111: A1111Settings | None = None
+    notes: tuple[str, ...] = ()
+
+
+def choose(
+    model: Any, steps: int, cfg: float, sampler: str, schedule: str, held: Wishes | None = None,
+    distilled: str = DISTILLED[0],
+) -> Choice:
+    """What a KSampler node runs, and what is to be said about it.
+
+    held: the connected options; those set for ``automatic`` go to whatever it chooses. distilled:
+    what the model or LoRA is called, or "none".
+    """
+    wanted = wishes(held)
+    settings = wanted.settings or PLAIN
+    if wanted.a1111 is not None:
+        return Choice(*_as_theirs(sampler, schedule, wanted), settings, wanted.a1111)
+    *chosen, reason = settle(model, steps, cfg, sampler, schedule, distilled)
+    asked = (sampler, schedule)
+    try:
+        made = [wanted.on(one, advice.is_automatic(a)) for one, a in zip(chosen, asked)]
+        found = _warnings(model, steps, cfg, *made, distilled)
+    except ValueError as problem:
+        raise blamed(problem, reason) from None
+    return Choice(*made, settings, notes=(*([reason] if reason else []), *found))
+
+
+def _as_theirs(sampler: str, schedule: str, wanted: Wishes) -> tuple[Named, Named]:
+    """The two names for an A1111 run, which takes nobody's options."""
+    if advice.is_automatic(schedule):
+        sampler, schedule = names.apart(sampler, schedule)  # "Euler a Karras" chooses by itself
+    made = tuple(
+        wanted.on(names.as_said(kind, name))
+        for kind, name in (("sampler", sampler), ("schedule", schedule))
+    )
+    if any(one.changed for one in made):
+        raise ValueError(
+            "an A1111 run takes its settings from A1111 Run (Stride) alone; disconnect the options "
+            "of Sampler (Stride) and Schedule (Stride)"
+        )
+    return made
+
+
+def blamed(problem: ValueError, reason: str | None) -> ValueError:
+    """The same problem, telling what was chosen where the person did not choose it."""
+    return ValueError(f"{problem}; {reason}") if reason else problem
+
+
+def settle(
+    model: Any, steps: int, cfg: float | None, sampler: str, schedule: str,
+    distilled: str = DISTILLED[0],
+) -> tuple[Named, Named, str | None]:
+    """(sampler, schedule, why) of a run on a MODEL, by name or as ``automatic`` chooses.
+
+    steps: of the whole schedule, so that the nodes of a chain agree. cfg: None where it is not
+    known. A schedule that was made for a distilled model says what the model is, where
+    ``distilled`` does not. why: None where nothing was chosen.
+    """
+    if advice.is_automatic(schedule) and not advice.is_automatic(sampler):
+        sampler, schedule = names.apart(sampler, schedule)  # "Euler a Karras" chooses by itself
+    free = advice.is_automatic(sampler), advice.is_automatic(schedule)
+    if not any(free):
+        return (*names.pair(sampler, schedule), None)
+    first = None if free[0] else names.one_sampler(sampler)
+    curve = None if free[1] else names.one_schedule(schedule)
+    kind, facts = _told(distilled), facts_of(model)
+    if not kind and curve is not None:
+        preset = advice.preset_of(curve.name)
+        kind = preset if advice.rows_for(facts, preset) else ""
+    row, why = advice.choose(facts, steps, cfg, kind)
+    chosen = []
+    if first is None:
+        first = names.one_sampler(row.sampler)
+        chosen.append(first.name)
+    if curve is None:
+        curve = names.one_schedule(_with_steps(row, steps))
+        chosen.append(curve.name)
+    return first, curve, f"automatic is {' on '.join(chosen)} ({why})"
+
+
+def schedule_for(model: Any, wanted: Wish, steps: int) -> tuple[Named, str | None]:
+    """(schedule, why) on a MODEL whose cfg is not known, ``automatic`` included."""
+    if isinstance(wanted, Named):
+        return wanted, None
+    _, curve, why = settle(model, steps, None, "euler", AUTOMATIC)
+    try:
+        return curve.but(wanted.given), why
+    except ValueError as problem:
+        raise blamed(problem, why) from None
+
+
+def _with_steps(row: advice.Row, steps: int) -> str:
+    """The row's schedule, or one that reaches like levels where a preset has none for the steps."""
+    counts = schedules.get(row.schedule).counts
+    if not counts or steps in counts:
+        return row.schedule
+    if row.also:
+        return row.also[0]
+    raise ValueError(
+        f"automatic is {row.schedule} ({row.grade}: {row.source}), made for "
+        f"{' or '.join(map(str, counts))} steps, not {steps}; change the steps or the schedule"
+    )
+
+
+def _told(distilled: str) -> str:
+    return "" if distilled == DISTILLED[0] else distilled
+
+
+def _warnings(
+    model: Any, steps: int, cfg: float, sampler: Named, schedule: Named, distilled: str
+) -> list[str]:
+    """What is known to go wrong with a run."""
+    from .sampling import sigmas_for
+
+    facts, start = facts_of(model), None
+    if not facts.flow and facts.sigma_max > advice.WIDE:
+        start = float(sigmas_for(model, schedule, steps)[0])
+    answers = advice.answers(sampler.name, getattr(sampler.options, "order", 1))
+    return ["warning: " + found for found in advice.warnings(advice.Run(
+        facts, steps, cfg, sampler.name, schedule.name, _told(distilled),
+        answers if sampler.entry else 1, getattr(sampler.options, "cfg_pp", False), start,
+    ))]
+
+
+def check(sampler: str | None = None, schedule: str | None = None) -> None:
+    """Raises ValueError for names that cannot be meant; ``automatic`` can."""
+    names.check(*(None if advice.is_automatic(name) else name for name in (sampler, schedule)))

@@ -1,0 +1,61 @@
+"""A sampler function of the host or of another pack, watched over as ours are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import torch
+
+from ..lists.model import process_of
+from .proxy import Proxy
+from .result import Result, Tell
+from .watch import Box, Interrupted, RunSettings, Watch
+
+
+@dataclass(frozen=True, eq=False)
+class TheirRun:
+    """``function`` with its model calls counted and the interrupt button looked for before each.
+
+    The other fields are those of ``HostRun``.
+    """
+
+    function: Callable[..., torch.Tensor]
+    settings: RunSettings = RunSettings()
+    box: Box | None = None
+    tell: Tell = None
+
+    def __call__(
+        self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
+        callback: Any = None, disable: bool | None = None, **options: Any,
+    ) -> torch.Tensor:
+        if self.settings.images_at_a_time or self.settings.precision != RunSettings.precision:
+            raise ValueError(
+                "images_at_a_time and precision of Run Settings (Stride) act on Stride's own "
+                "samplers; this one is ComfyUI's or another pack's"
+            )
+        process = process_of(model.inner_model.inner_model.model_sampling)
+        watch = Watch(self.settings, self.box, sigmas.tolist(), process, x, callback)
+        calls = 0
+
+        def ask(*given: Any, **named: Any) -> torch.Tensor:
+            nonlocal calls
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            calls += 1
+            if watch.recorder is not None:
+                return watch.recorder.call(model, *given, **named)
+            return model(*given, **named)
+
+        try:
+            end = self.function(
+                Proxy(model, ask), x, sigmas, extra_args=extra_args, callback=watch.step,
+                disable=disable, **options,
+            )
+        except Interrupted:
+            end = watch.so_far()
+        watch.finish(end)
+        if self.tell is not None:
+            self.tell(Result(end, calls, tuple(watch.notes)))
+        return end
