@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .choose import nearest, preset_of, rows_for, span
-from .rows import FAMILIES, UNKNOWN, WIDE, Model, Row
+from .choose import nearest, rows_for, span
+from .rows import FAMILIES, PRESETS, UNKNOWN, WIDE, Model, Row
 
 _MEASURED = "`dev.py bench advice`, docs/accuracy.md, 'What the warnings are about'"
 _RENOISING = ("lcm", "tcd")  # jump to the answer and add new noise: for consistency models
@@ -38,7 +38,7 @@ class Run:
     @property
     def known_as(self) -> str:
         """How the model was distilled: as named, or as the schedule tells."""
-        return self.distilled or preset_of(self.schedule)
+        return self.distilled or PRESETS.get(self.schedule, "")
 
 
 def answers(sampler: str, order: int) -> int:
@@ -125,8 +125,9 @@ def doubled_guidance(run: Run) -> str | None:
 
 def renoising(run: Run) -> str | None:
     """A consistency sampler throws away what an ordinary model has drawn so far."""
-    fits = any(row.sampler in _RENOISING for row in rows_for(run.model))
-    if run.sampler not in _RENOISING or run.known_as or fits:
+    if run.sampler not in _RENOISING or run.known_as:
+        return None
+    if any(row.sampler in _RENOISING for row in rows_for(run.model)):
         return None
     return (
         f"{run.sampler} is for models distilled for it; if one is loaded, name it in 'distilled'"
@@ -142,8 +143,7 @@ def strong_cfg_pp(run: Run) -> str | None:
 
 def far_outside(run: Run) -> str | None:
     """Steps or cfg less than half or more than twice of what is good for the family."""
-    rows = rows_for(run.model, run.known_as)
-    if not rows or run.model.kind in UNKNOWN:
+    if run.model.kind in UNKNOWN or not (rows := rows_for(run.model, run.known_as)):
         return None
     row = nearest(rows, run.steps, run.cfg)
     low, high = min(r.steps[0] for r in rows), max(r.steps[1] for r in rows)

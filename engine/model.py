@@ -57,8 +57,3 @@ class Function(Model):
     def __call__(self, x: torch.Tensor, level: float) -> Answer:
         answer = self.function(x, x.new_full((x.shape[0],), level))
         return Answer(*answer) if isinstance(answer, tuple) else Answer(answer)
-
-
-def as_model(denoise: Model | Denoise) -> Model:
-    """A model as it is, a function as one."""
-    return denoise if isinstance(denoise, Model) else Function(denoise)

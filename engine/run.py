@@ -10,7 +10,7 @@ import torch
 
 from ..process import Process
 from .guard import Guard
-from .model import Answer, Denoise, Model, as_model
+from .model import Answer, Denoise, Function, Model
 from .table import Draw, Ref, Row, check_sigmas
 
 OnStep = Callable[[dict[str, Any]], None]
@@ -98,7 +98,8 @@ def run(
         raise ValueError(f"until must be from 0 to {len(sigmas) - 1} steps, got {until}")
     past, x, memory = _resume(x, sigmas[0], carry)
     plan = build(past + sigmas, process)
-    whole = Machine(plan, len(past), as_model(denoise), noise, x, memory, on_step)
+    model = denoise if isinstance(denoise, Model) else Function(denoise)
+    whole = Machine(plan, len(past), model, noise, x, memory, on_step)
     del x, memory  # the machine forgets them once they are used, and so must this frame
     machines = whole.images() if plan.alone else [whole]
     for machine in machines:

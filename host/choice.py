@@ -18,6 +18,7 @@ from .run.watch import RunSettings
 
 AUTOMATIC = advice.AUTOMATIC
 DISTILLED = ("none", *advice.DISTILLED)  # as a person chooses them
+_NONE = {DISTILLED[0]: ""}  # as advice has it
 
 
 @dataclass(frozen=True)
@@ -123,14 +124,14 @@ def choose(
     settings = wanted.settings or PLAIN
     if wanted.a1111 is not None:
         return Choice(*_as_theirs(sampler, schedule, wanted), settings, wanted.a1111)
-    *chosen, reason = settle(model, steps, cfg, sampler, schedule, distilled)
-    asked = (sampler, schedule)
+    method, curve, reason = settle(model, steps, cfg, sampler, schedule, distilled)
     try:
-        made = [wanted.on(one, advice.is_automatic(a)) for one, a in zip(chosen, asked)]
-        found = _warnings(model, steps, cfg, *made, distilled)
+        method = wanted.on(method, bool(reason) and advice.is_automatic(sampler))
+        curve = wanted.on(curve, bool(reason) and advice.is_automatic(schedule))
+        notes = _warnings(model, steps, cfg, method, curve, distilled)
     except ValueError as problem:
         raise blamed(problem, reason) from None
-    return Choice(*made, settings, notes=(*([reason] if reason else []), *found))
+    return Choice(method, curve, settings, notes=(reason, *notes) if reason else notes)
 
 
 def _as_theirs(sampler: str, schedule: str, wanted: Wishes) -> tuple[Named, Named]:
@@ -164,14 +165,15 @@ def settle(
     known. A schedule that was made for a distilled model says what the model is, where
     ``distilled`` does not. why: None where nothing was chosen.
     """
-    if advice.is_automatic(schedule) and not advice.is_automatic(sampler):
-        sampler, schedule = names.apart(sampler, schedule)  # "Euler a Karras" chooses by itself
     free = advice.is_automatic(sampler), advice.is_automatic(schedule)
+    if free == (False, True):
+        sampler, schedule = names.apart(sampler, schedule)  # "Euler a Karras" chooses by itself
+        free = False, advice.is_automatic(schedule)
     if not any(free):
         return (*names.pair(sampler, schedule), None)
     first = None if free[0] else names.one_sampler(sampler)
     curve = None if free[1] else names.one_schedule(schedule)
-    kind, facts = _told(distilled), facts_of(model)
+    kind, facts = _NONE.get(distilled, distilled), facts_of(model)
     if not kind and curve is not None:
         preset = advice.preset_of(curve.name)
         kind = preset if advice.rows_for(facts, preset) else ""
@@ -210,13 +212,9 @@ def _with_steps(row: advice.Row, steps: int) -> str:
     )
 
 
-def _told(distilled: str) -> str:
-    return "" if distilled == DISTILLED[0] else distilled
-
-
 def _warnings(
     model: Any, steps: int, cfg: float, sampler: Named, schedule: Named, distilled: str
-) -> list[str]:
+) -> tuple[str, ...]:
     """What is known to go wrong with a run."""
     from .sampling import sigmas_for
 
@@ -224,12 +222,16 @@ def _warnings(
     if not facts.flow and facts.sigma_max > advice.WIDE:
         start = float(sigmas_for(model, schedule, steps)[0])
     answers = advice.answers(sampler.name, getattr(sampler.options, "order", 1))
-    return ["warning: " + found for found in advice.warnings(advice.Run(
-        facts, steps, cfg, sampler.name, schedule.name, _told(distilled),
+    run = advice.Run(
+        facts, steps, cfg, sampler.name, schedule.name, _NONE.get(distilled, distilled),
         answers if sampler.entry else 1, getattr(sampler.options, "cfg_pp", False), start,
-    ))]
+    )
+    return tuple("warning: " + found for found in advice.warnings(run))
 
 
 def check(sampler: str | None = None, schedule: str | None = None) -> None:
     """Raises ValueError for names that cannot be meant; ``automatic`` can."""
-    names.check(*(None if advice.is_automatic(name) else name for name in (sampler, schedule)))
+    names.check(
+        None if advice.is_automatic(sampler) else sampler,
+        None if advice.is_automatic(schedule) else schedule,
+    )

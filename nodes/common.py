@@ -1,9 +1,6 @@
-"""What several nodes have: inputs and outputs, checks of what is typed, and what they show."""
+"""Inputs and outputs that several nodes have."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 from .. import host
 from ..host import io
@@ -84,20 +81,3 @@ def report_output() -> io.Output:
     )
 
 
-
-def valid(check: Callable[..., object], *values: Any) -> bool | str:
-    """What the host's ``validate_inputs`` returns: True, or what ``check`` finds wrong."""
-    try:
-        check(*values)
-    except ValueError as error:
-        return str(error)
-    return True
-
-
-def shown(
-    cls: type[io.ComfyNode], latent: dict[str, Any], report: dict[str, Any], *more: Any
-) -> io.NodeOutput:
-    """The latent and more outputs, with the report as a line on the node."""
-    line = host.describe(report)
-    host.show_on_node(cls.hidden.unique_id, line)
-    return io.NodeOutput(latent, *more, ui={"stride": [report], "text": [line]})

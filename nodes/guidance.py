@@ -6,7 +6,6 @@ from typing import Any
 
 from .. import host
 from ..host import guidance, io
-from .common import valid
 
 
 def _inputs(*others: io.Input) -> list[io.Input]:
@@ -134,7 +133,7 @@ class StrideCFGCurve(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, by_hand: str | None = None):
-        return valid(host.patches.check_points, by_hand)
+        return host.told(host.patches.check_points, by_hand)
 
     @classmethod
     def execute(cls, model, shape, by_hand, **ends) -> io.NodeOutput:

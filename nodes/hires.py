@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import host
 from ..host import io
-from .common import SEED_MAX, distilled_input, options_input, shown, valid
+from .common import SEED_MAX, distilled_input, options_input
 
 _SAME = host.hires.SAME
 
@@ -92,7 +92,7 @@ class StrideHires(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
         named = (None if name == _SAME else name for name in (sampler, schedule))
-        return valid(host.choice.check, *named)
+        return host.told(host.choice.check, *named)
 
     @classmethod
     def execute(
@@ -105,6 +105,7 @@ class StrideHires(io.ComfyNode):
             sampler, schedule, steps, cfg, seed, denoise, options, distilled
         )
         size = host.hires.Size(upscale_by, width, height)
-        return shown(cls, *host.hires.second_pass(
+        latent, report = host.hires.second_pass(
             model, latent_image, positive, negative, settings, size, upscale_method, vae
-        ))
+        )
+        return io.NodeOutput(latent, ui=host.show_report(cls.hidden.unique_id, report))

@@ -10,7 +10,6 @@ from .common import (
     sampler_input,
     schedule_input,
     steps_input,
-    valid,
 )
 
 
@@ -79,7 +78,7 @@ class StrideFromA1111(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, image: str | None = None):
-        return valid(host.pictures.check, image)
+        return host.told(host.pictures.check, image)
 
     @classmethod
     def fingerprint_inputs(cls, image: str = "", **rest):
@@ -155,7 +154,7 @@ class StrideToA1111(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
-        return valid(host.choice.check, sampler, schedule)
+        return host.told(host.choice.check, sampler, schedule)
 
     @classmethod
     def execute(

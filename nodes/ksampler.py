@@ -17,9 +17,7 @@ from .common import (
     report_output,
     sampler_input,
     schedule_input,
-    shown,
     steps_input,
-    valid,
 )
 
 
@@ -28,9 +26,19 @@ def _run(
     latent: dict[str, Any],
 ) -> io.NodeOutput:
     """The run, its report on the node, and the report's output where somebody wants it."""
-    box = host.report.box_for(cls.hidden, 1, asked.choice.settings)
+    hidden = cls.hidden
+    box = host.Box(asked.choice.settings.report or _connected(hidden.prompt, hidden.unique_id, 1))
     out, report = host.ksample(model, replace(asked, box=box), positive, negative, latent)
-    return shown(cls, out, report, box)
+    return io.NodeOutput(out, box, ui=host.show_report(hidden.unique_id, report))
+
+
+def _connected(prompt: dict[str, Any] | None, node_id: str, slot: int) -> bool:
+    """Whether an output of a node is connected in the prompt."""
+    for node in (prompt or {}).values():
+        for value in node.get("inputs", {}).values():
+            if isinstance(value, list) and value and [str(value[0]), *value[1:]] == [node_id, slot]:
+                return True
+    return False
 
 
 class StrideKSampler(io.ComfyNode):
@@ -58,7 +66,7 @@ class StrideKSampler(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
-        return valid(host.choice.check, sampler, schedule)
+        return host.told(host.choice.check, sampler, schedule)
 
     @classmethod
     def execute(
@@ -119,7 +127,7 @@ class StrideKSamplerAdvanced(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
-        return valid(host.choice.check, sampler, schedule)
+        return host.told(host.choice.check, sampler, schedule)
 
     @classmethod
     def execute(

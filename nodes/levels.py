@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import host
 from ..host import io
-from .common import denoise_input, valid
+from .common import denoise_input
 
 _FALLS = "Falling noise levels, the last one 0."
 
@@ -35,7 +35,7 @@ class StrideSigmas(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, sigmas: str | None = None):
-        return valid(host.levels.check_text, sigmas)
+        return host.told(host.levels.check_text, sigmas)
 
     @classmethod
     def execute(cls, sigmas, model=None) -> io.NodeOutput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import host
 from ..host import io
-from .common import denoise_input, sampler_input, schedule_input, steps_input, valid
+from .common import denoise_input, sampler_input, schedule_input, steps_input
 
 
 class StrideSampler(io.ComfyNode):
@@ -35,7 +35,7 @@ class StrideSampler(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, sampler: str | None = None):
-        return valid(host.choice.check, sampler)
+        return host.told(host.choice.check, sampler)
 
     @classmethod
     def execute(cls, sampler, options=None, **chosen) -> io.NodeOutput:
@@ -84,7 +84,7 @@ class StrideSchedule(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, schedule: str | None = None):
-        return valid(host.choice.check, None, schedule)
+        return host.told(host.choice.check, None, schedule)
 
     @classmethod
     def execute(cls, model, schedule, steps, denoise, options=None, **chosen) -> io.NodeOutput:

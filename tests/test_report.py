@@ -11,7 +11,7 @@ import torch
 from problems import gaussian
 from sampler_rows import TABLES, answers, quiet
 from stride import samplers
-from stride.engine.model import as_model
+from stride.engine.model import Function
 from stride.engine.report import Recorder
 from stride.samplers import FLOW, VE
 
@@ -21,7 +21,7 @@ SIGMAS = (10.0, 4.0, 1.0, 0.3, 0.0)
 def reported(name, denoise, x, sigmas=SIGMAS, process=VE, **options):
     """(latent, report) of a run with one of our samplers."""
     recorder = Recorder(sigmas, process, x.device)
-    timed = recorder.timed(as_model(denoise))
+    timed = recorder.timed(Function(denoise))
     end = samplers.sample(name, timed, x, sigmas, process, on_step=recorder.step, **options)
     return end, recorder.finish(end)
 
@@ -81,7 +81,7 @@ def test_time_in_the_model_is_told_from_time_in_the_sampler(monkeypatch):
         recorder.step(info)
         now[0] += 0.25
 
-    timed = recorder.timed(as_model(slow))
+    timed = recorder.timed(Function(slow))
     end = samplers.sample("heun", timed, torch.ones(1, 4), SIGMAS, on_step=on_step)
     report = recorder.finish(end)
     assert (report.seconds, report.model_seconds) == (8.0, 7.0)

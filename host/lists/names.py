@@ -146,7 +146,8 @@ class Named:
 
 
 def _ours(entry: Entry, kind: str, called: str, given: Mapping[str, Any] = {}) -> Named:
-    return Named(kind, entry.name, called, entry, entry.configure(**given))
+    options = entry.configure(**given) if given else entry.options
+    return Named(kind, entry.name, called, entry, options)
 
 
 def _implied(kind: str, name: str, given: Mapping[str, Any]) -> Named:
@@ -163,8 +164,9 @@ def listed(kind: str, name: str) -> Named | None:
         raise ValueError(f"a {kind} is chosen by its name, got {name!r}")
     if names.is_class(name):
         return None
-    if entry := REGISTRIES[kind].spelled(plain(name)):
-        return _ours(entry, kind, name)
+    known = REGISTRIES[kind]
+    if entry := known.spelled(name) or known.spelled(plain(name)):
+        return Named(kind, entry.name, name, entry, entry.options)
     return Named(kind, name, name) if name in _hosts(kind) else None
 
 

@@ -17,7 +17,7 @@ from ...samplers import Sampler
 from ..lists.model import process_of
 from .model import HostModel
 from .noise import HostNoise
-from .patches import PatchedRun, patched_run
+from .patches import RUN, PatchedRun
 from .result import Result, Stopped, Tell
 from .swaps import Swap, swapped
 from .watch import Box, Interrupted, RunSettings, Watch
@@ -171,7 +171,7 @@ class HostRun:
 
     def _patched(self, call: Call, levels: list[float], before: Carry | None) -> PatchedRun | None:
         """What the patches on the MODEL know of the run, now with its other parts."""
-        patches = patched_run(call.extra)
+        patches = (call.extra.get("model_options") or {}).get(RUN)
         if patches is not None:
             if before or self.ahead:  # else it has the run's levels, of which these may be a part
                 past = before.sigmas[:-1] if before else ()

@@ -21,7 +21,7 @@ from ..lists.model import process_of
 from .model import IMAGES, LEVEL
 from .swaps import swapped
 
-_RUN = "stride_guidance"  # in the model options of a run: its PatchedRun
+RUN = "stride_guidance"  # in the model options of a run: its PatchedRun
 _KEY = "stride"  # of our wrappers
 
 
@@ -65,11 +65,6 @@ class PatchedRun:
             self.memory[place, patch, k] = {name: t[n : n + 1] for name, t in memory.items()}
 
 
-def patched_run(extra: dict[str, Any]) -> PatchedRun | None:
-    """The run that a sampler function's extra arguments belong to; None if nothing is patched."""
-    return (extra.get("model_options") or {}).get(_RUN)
-
-
 def patched(model: Any, patch: Any) -> Any:
     """MODEL with a patch of ``guidance`` behind those it has; where it is neutral, MODEL itself."""
     if patch.neutral:
@@ -102,19 +97,19 @@ def _begin(executor: Any, noise: Any, latent: Any, sampler: Any, sigmas: Any, *r
     """Every run gets a fresh memory in options of its own, so nothing outlives or leaves it."""
     guider = executor.class_obj
     sampling = guider.model_patcher.get_model_object("model_sampling")
-    guider.model_options[_RUN] = PatchedRun(
+    guider.model_options[RUN] = PatchedRun(
         process_of(sampling), float(sampling.sigma_max), tuple(sigmas.tolist())
     )
     return executor(noise, latent, sampler, sigmas, *rest, **named)
 
 
 def _run_of(options: dict[str, Any], patch: Any) -> PatchedRun:
-    if _RUN not in options:
+    if RUN not in options:
         raise RuntimeError(
             f"the patch {type(patch).__name__} of Stride was called outside of a run of the "
             "host's guiders; it needs to know where a run begins"
         )
-    return options[_RUN]
+    return options[RUN]
 
 
 def _of_the_answer(patch: Any, place: int) -> Any:

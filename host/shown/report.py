@@ -12,23 +12,11 @@ from comfy_api.latest import io, ui
 from ...engine.report import Recorder, Report
 from ..lists.model import process_of
 from ..run.proxy import Proxy
-from ..run.watch import Box, RunSettings
+from ..run.watch import Box
 
 # What travels is a Box, which the run fills: it may be handed on before the run begins.
 ReportType = io.Custom("STRIDE_REPORT")
 METADATA_KEY = "stride_report"  # in the picture's metadata, beside the workflow
-
-
-def box_for(hidden: Any, slot: int, settings: RunSettings) -> Box:
-    """The box of a node's run; a report is wanted where it is switched on or ``slot`` connected."""
-    mine = [str(hidden.unique_id), slot]
-    prompt = hidden.prompt or {}
-    asked = any(
-        isinstance(value, list) and [str(value[0]), *value[1:]] == mine
-        for node in prompt.values() for value in node.get("inputs", {}).values()
-        if value
-    )
-    return Box(wanted=settings.report or asked)
 
 
 def report_in(box: Box) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -14,6 +15,22 @@ def describe(report: dict[str, Any]) -> str:
         steps = f"{report['accepted']} steps accepted, {report['rejected']} rejected"
     line = f"{steps}, {counted}, {report['seconds']:.2f} s"
     return f"{line}\n{report['note']}" if "note" in report else line
+
+
+def told(check: Callable[..., object], *values: Any) -> bool | str:
+    """What the host's ``validate_inputs`` returns: True, or what ``check`` finds wrong."""
+    try:
+        check(*values)
+    except ValueError as error:
+        return str(error)
+    return True
+
+
+def show_report(node_id: str | None, report: dict[str, Any]) -> dict[str, Any]:
+    """Put a run's report on a node; returns it as the node's ``ui`` keeps it."""
+    line = describe(report)
+    show_on_node(node_id, line)
+    return {"stride": [report], "text": [line]}
 
 
 def show_on_node(node_id: str | None, text: str) -> None:

@@ -257,16 +257,13 @@ def test_float64_accumulates_less_rounding(comfy):
 
 
 def test_a_report_is_only_taken_down_where_it_is_asked_for(comfy):
-    from stride.host.run.watch import RunSettings
-    from stride.host.shown.report import box_for
+    from stride.nodes.ksampler import _connected
 
-    def wanted(inputs, **settings):
-        prompt = {"3": {"inputs": {}}, "7": {"inputs": inputs}}
-        hidden = SimpleNamespace(unique_id="3", prompt=prompt)
-        return box_for(hidden, 1, RunSettings(**settings)).wanted
+    def wanted(inputs):
+        return _connected({"3": {"inputs": {}}, "7": {"inputs": inputs}}, "3", 1)
 
     assert not wanted({}) and not wanted({"samples": ["3", 0]}) and not wanted({"x": ["4", 1]})
-    assert wanted({"report": ["3", 1]}) and wanted({}, report=True)
+    assert wanted({"report": ["3", 1]}) and not _connected(None, "3", 1)
 
 
 def test_every_value_of_a_report_can_be_drawn(comfy):
