@@ -1,4 +1,7 @@
-"""The schedule contract for every schedule, model and step count, and each curve's own values."""
+"""The schedule contract for every schedule, model and step count, and each one's own levels.
+
+A new schedule needs one row in schedule_rows.py.
+"""
 
 import math
 import re
@@ -9,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from schedule_rows import ROWS
 from stride import schedules
 from stride.schedules import ModelSpec
 from stride.schedules.beta import distribution, quantile
@@ -29,61 +33,26 @@ SPECS = {
     "cosmos": ModelSpec.cosmos(),
 }
 SD = SPECS["sd"]
-# Published values: A1111 v1.10.1 on the SD1.5 table in float32 (rounded betas: 1.3e-5 apart at
-# the low end), and closed forms.
-ROWS = {
-    "simple": [14.6146, 5.7028, 2.4925, 1.2769, 0.6932, 0.2992],
-    # Tested against closed forms in test_curves.py, A1111's recorded lists in
-    # test_a1111_schedules.py, diffusers in test_diffusers_schedules.py, the host's own functions
-    # in host/test_curves.py.
-    "sgm_uniform": None,
-    "normal": None,
-    "karras": None,
-    "exponential": None,
-    "beta": None,
-    "uniform": None,
-    "ddim_uniform": None,
-    "polyexponential": None,
-    "kl_optimal": None,
-    "kl_optimal_a1111": None,
-    "cosine": None,
-    "beta57": None,
-    "beta_a1111": None,
-    "laplace": None,
-    "vp": None,
-    "edm": None,
-    "log_snr": None,
-    "linear_quadratic": None,
-    "linear": None,
-    "flux_shift": None,
-    "ltxv": None,
-    "flux2": None,
-    "logit_normal": None,
-    "bong_tangent": None,
-    "leading": None,
-    "linspace": None,
-    "trailing": None,
-    # Tested against the published numbers in test_tables.py and test_distilled.py.
-    "align_your_steps": None,
-    "align_your_steps_a1111": None,
-    "align_your_steps_30": None,
-    "align_your_steps_32": None,
-    "align_your_steps_gits": None,
-    "denoising_trajectory": None,
-    "optimal_steps": None,
-    "lcm_timesteps": None,
-    "sd_turbo": None,
-    "sdxl_lightning": None,
-    "hyper_sd": None,
-    "flux_schnell": None,
-    "flux2_turbo": None,
-    "wan_lightning": None,
-}
+# Levels that tell a wrong scale from a right one: neither the model's largest nor the final 0.
+ENOUGH = 3
 
 
 def test_every_schedule_has_its_row():
     assert set(ROWS) == set(schedules.REGISTRY.names)
-    assert all(s.source and s.label for s in schedules.REGISTRY)
+    for name, row in ROWS.items():
+        entry = schedules.get(name)
+        assert entry.source and entry.label and row.source
+        telling = {s for s in row.levels if abs(s / SPECS[row.model].sigma_max - 1) > 1e-3}
+        # Of a preset for fewer steps than that, the longest run, whole.
+        most = entry.counts and max(entry.counts) <= ENOUGH
+        assert len(row.levels) == max(entry.counts) if most else len(telling) >= ENOUGH
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_levels_are_the_published_ones(name):
+    row = ROWS[name]
+    found = schedules.get(name).sigmas(SPECS[row.model], len(row.levels), **row.options)
+    np.testing.assert_allclose(found.double(), [*row.levels, 0.0], rtol=row.within, atol=0)
 
 
 @settings(deadline=None, max_examples=400)
