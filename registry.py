@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 Value = bool | int | float | str
 
@@ -97,17 +97,22 @@ def choice(default: str, values: tuple[str, ...], help: str) -> Any:
     return field(default=default, metadata={"values": values, "help": help})
 
 
-def option_set(cls: type) -> type:
-    """Makes a dataclass of a subclass of ``Options``.
+if TYPE_CHECKING:  # a type checker knows dataclasses
+    option_set = dataclass
+else:
 
-    ``Options`` holds once what dataclasses would write anew for each of them, which was a third of
-    the pack's import.
-    """
-    made = dataclass(repr=False, eq=False)(cls)
-    made.OPTIONS = {f.name: Option(f.name, f.default, **f.metadata) for f in fields(made)}
-    return made
+    def option_set(cls: type) -> type:
+        """Makes a dataclass of a subclass of ``Options``.
+
+        ``Options`` holds once what dataclasses would write anew for each of them, which was a third
+        of the pack's import.
+        """
+        made = dataclass(repr=False, eq=False)(cls)
+        made.OPTIONS = {f.name: Option(f.name, f.default, **f.metadata) for f in fields(made)}
+        return made
 
 
+@dataclass(repr=False, eq=False)
 class Options:
     """Base of all option sets: every field is an ``option`` or a ``choice``, checked when set.
 

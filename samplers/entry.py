@@ -49,7 +49,7 @@ class Sampler(Entry):
     calls: model calls a step.
     """
 
-    build: Callable[[tuple[float, ...], Process, Options], Iterable[Row]]
+    build: Callable[[tuple[float, ...], Process, Any], Iterable[Row]]
     order: int | None
     calls: int = 1
     adaptive: ClassVar[bool] = False  # whether it chooses its own steps and has no table

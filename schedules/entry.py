@@ -34,10 +34,10 @@ class Schedule(Entry):
     remark: (spec, steps, options) -> a sentence for whoever uses it on that model, or None.
     """
 
-    curve: Callable[[ModelSpec, int, Options], np.ndarray | torch.Tensor]
+    curve: Callable[[ModelSpec, int, Any], Any]
     options: Options = NoOptions()
     counts: tuple[int, ...] = ()
-    remark: Callable[[ModelSpec, int, Options], str | None] | None = None
+    remark: Callable[[ModelSpec, int, Any], str | None] | None = None
 
     def levels(
         self, spec: ModelSpec, steps: int, denoise: float = 1.0, options: Options | None = None,
