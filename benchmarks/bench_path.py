@@ -20,6 +20,7 @@ from hostside import ROOT, load_host, load_pack
 
 OPTIONS = ("Options.__post_init__",)
 NAMES = ("key",)
+_ASIDE = (".", "demo", "host/demo.py", "benchmarks", "devtools")
 CHANGES = ("tolist", "astype", "numpy", "new_tensor", "float", "double", "to", "cpu")
 
 
@@ -38,7 +39,7 @@ class Walk:
         if not file.startswith(self._root):
             return None
         part = file[len(self._root) :]
-        return None if part.startswith((".", "demo", "benchmarks", "devtools")) else part
+        return None if part.startswith(_ASIDE) else part
 
     def __call__(self, frame, event, argument):
         if event == "c_call":
@@ -114,7 +115,7 @@ def main():
         inputs |= {"sampler": args.sampler, "schedule": args.schedule}
         walk = Walk(stride, args.steps)
         makers = [(torch, "tensor"), (torch, "as_tensor"), (torch, "from_numpy"),
-                  (np, "asarray"), (np, "array"), (np, "append")]
+                  (np, "asarray"), (np, "array")]
         before = [getattr(module, name) for module, name in makers]
         for (module, name), function in zip(makers, before):
             setattr(module, name, walk.making(function))

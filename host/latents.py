@@ -29,10 +29,10 @@ class Record:
     choice: Choice | None
 
 
-def seed_of(latent: dict[str, Any], seed: int, add_noise: bool) -> int:
-    """The seed of a run's noise: one that adds none goes on with that of the run which did."""
+def seed_before(latent: dict[str, Any], seed: int) -> int:
+    """The seed of the run whose noise is in a LATENT; ``seed`` where nobody told."""
     before = latent.get(RECORD)
-    return before.seed if isinstance(before, Record) and not add_noise else seed
+    return before.seed if isinstance(before, Record) else seed
 
 
 def resumable(

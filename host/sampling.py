@@ -143,10 +143,11 @@ def ksample(
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=asked.seed,
     )
     result = results[-1]
-    out = {k: v for k, v in latent.items() if k != latents.STOPPED} | {"samples": end}
+    out = {**latent, "samples": end}
+    out.pop(latents.STOPPED, None)
     if result is not None and result.stopped is not None:
         out[latents.STOPPED] = result.stopped._replace(latent=end)
-    seed = latents.seed_of(latent, asked.seed, asked.add_noise)
+    seed = asked.seed if asked.add_noise else latents.seed_before(latent, asked.seed)
     kept = Choice(choice.sampler, choice.schedule, a1111=choice.a1111)
     out[latents.RECORD] = Record(seed, asked.steps, asked.cfg, kept)
     report["model_calls"] = result and result.calls

@@ -18,6 +18,7 @@ _MAX_PLANNED = 100 * MAX_STEPS  # of a curve whose end alone is run: denoise 0.0
 
 # Two curve points closer than this (relative) count as rounding and are set one float32 apart.
 _ROUNDING = 1e-5
+_APART, _SMALLEST = 1.0 - 2.0**-22, float(np.finfo(np.float32).tiny)  # what float32 tells apart
 
 
 @option_set
@@ -143,10 +144,9 @@ def _descending(name: str, values: np.ndarray, sigma_max: float) -> np.ndarray:
         i = int(np.argmax(values[1:] > values[:-1] * (1 + _ROUNDING)))
         raise ValueError(f"schedule '{name}' rises after its value {i}: {values[i : i + 2]}")
     out = np.append(np.minimum(values, sigma_max), 0.0)
-    single = out.astype(np.float32)
-    if np.all(single[1:] < single[:-1]):
-        return out
-    body = separate(single[:-1])
+    if np.all(out[1:] <= out[:-1] * _APART) and out[-2] >= _SMALLEST:
+        return out  # float32 tells them apart
+    body = separate(out[:-1].astype(np.float32))
     if body[-1] <= 0:
         raise ValueError(f"schedule '{name}' reaches sigma 0 before its last step")
     return np.append(body.astype(np.float64), 0.0)

@@ -31,15 +31,15 @@ _INPAINTING = 9  # channels: the latent, the mask and the masked picture
 
 def family_of(model: Any) -> str:
     """Which family's published tables fit a host MODEL; "" where none is known to."""
-    family = _family(_config(model))
+    family = _family(model)
     return family if family in schedules.spec.FAMILIES else ""
 
 
 def facts_of(model: Any) -> advice.Model:
     """What advice has to know of a host MODEL."""
-    config, sampling = _config(model), model.get_model_object("model_sampling")
-    network = getattr(config, "unet_config", None) or {}
-    family = _family(config)
+    sampling = model.get_model_object("model_sampling")
+    network = getattr(_config(model), "unet_config", None) or {}
+    family = _family(model)
     if family == "sd15" and network.get("in_channels") == _INPAINTING:
         family = "sd15_inpaint"
     return advice.Model(
@@ -52,9 +52,11 @@ def _config(model: Any) -> Any:
     return getattr(getattr(model, "model", None), "model_config", None)
 
 
-def _family(config: Any) -> str:
-    names = (kind.__name__ for kind in type(config).__mro__)
-    return next((_FAMILIES[name] for name in names if name in _FAMILIES), "")
+def _family(model: Any) -> str:
+    for kind in type(_config(model)).__mro__:
+        if kind.__name__ in _FAMILIES:
+            return _FAMILIES[kind.__name__]
+    return ""
 
 
 def process_of(model_sampling: Any) -> Process:

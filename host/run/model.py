@@ -16,6 +16,7 @@ from .swaps import Swap, swapped
 
 # In the model options of a call: the images of the batch that are asked for, and sigma as a number.
 IMAGES, LEVEL = "stride_images", "stride_level"
+_POSITIVE, _NEGATIVE = "the positive prompt's answer", "the negative prompt's answer"
 _MADE_FROM_HINT = ("cond_hint", "control_input", "extra_concat")  # what a control net keeps of it
 
 
@@ -68,13 +69,12 @@ class HostModel(Model):
         else:
             d = self._host(x.float(), sigma, **self._extra)
         seen, self._seen = self._seen, {}
-        if self._both and "negative" not in seen:
+        if self._both and _NEGATIVE not in seen:
             raise ValueError(
                 "CFG++ renoises with the model's answer to the negative prompt, and this run has "
                 "none; use a guider with a negative prompt, or switch cfg_pp off"
             )
-        parts = tuple((f"the {prompt} prompt's answer", answer) for prompt, answer in seen.items())
-        return Answer(d, seen["negative"] if self._both else None, parts)
+        return Answer(d, seen[_NEGATIVE] if self._both else None, tuple(seen.items()))
 
     def some(self, images: Sequence[int]) -> HostModel:
         return HostModel(self._host, self._given, self._both, self.tally, images)
@@ -85,9 +85,9 @@ class HostModel(Model):
 
     def _keep(self, args: dict[str, Any]) -> torch.Tensor:
         """The host's hook after guidance; it changes nothing."""
-        for prompt, name in (("positive", "cond"), ("negative", "uncond")):
+        for part, name in ((_POSITIVE, "cond"), (_NEGATIVE, "uncond")):
             if args.get(name) is not None and torch.is_tensor(args.get(f"{name}_denoised")):
-                self._seen[prompt] = args[f"{name}_denoised"]
+                self._seen[part] = args[f"{name}_denoised"]
         return args["denoised"]
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -101,7 +102,8 @@ class HostRun:
                 if callback is not None:
                     callback(info)
 
-            with swapped(self._inpainting(call)):
+            swaps = self._inpainting(call)
+            with swapped(swaps) if swaps else nullcontext():
                 result = self._run(call, on_step)
         if self.tell is not None:
             self.tell(result)
