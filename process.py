@@ -8,7 +8,7 @@ Both are written ``x = alpha(sigma) * x0 + sigma * eps`` and share the probabili
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 
@@ -23,7 +23,7 @@ class Split(NamedTuple):
 class Decay(NamedTuple):
     """A step of the reverse SDE with D held still: ``x' = keep * x + move * D + std * z``.
 
-    h: (1 + eta) times the step in log-SNR.
+    h: (1 + eta) times the step in log-SNR, the h of every phi function of the D integral.
     """
 
     keep: float
@@ -32,25 +32,50 @@ class Decay(NamedTuple):
     h: float
 
 
-@dataclass(frozen=True)
-class Process:
-    """How x mixes data and noise; the two instances are ``VE`` and ``FLOW``.
+class Process(Enum):
+    """How x mixes data and noise.
 
-    name: "VE" (EPS, V and EDM models as the host presents them) or "FLOW" (SD3, Flux, Wan).
+    VE: EPS, V and EDM models as the host presents them. FLOW: SD3, Flux, Wan.
+    fall: what alpha loses per sigma, 0 or 1: all in which the two differ. ``Process("VE")`` is
+    VE, and ValueError for any other name. All levels are sigmas in the process' own space: from 0
+    up, on FLOW to 1.
     """
 
-    name: str
+    VE = "VE", 0.0
+    FLOW = "FLOW", 1.0
+
+    fall: float
+
+    def __new__(cls, name: str, fall: float) -> Process:
+        self = object.__new__(cls)
+        self._value_, self.fall = name, fall
+        return self
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(f"a process is {' or '.join(cls.__members__)}, got {value!r}")
 
     def alpha(self, sigma: float) -> float:
         """Weight of the clean latent at noise level ``sigma`` (VE: 1; FLOW: 1 - sigma)."""
-        return 1.0 if self.name == "VE" else 1.0 - sigma
+        return 1.0 - self.fall * sigma
+
+    def ratio(self, sigma: float) -> float:
+        """``sigma / alpha``, the VE sigma of the same log-SNR; +inf at a FLOW start (sigma 1)."""
+        alpha = 1.0 - self.fall * sigma
+        return sigma / alpha if alpha > 0 else math.inf
 
     def log_snr(self, sigma: float) -> float:
         """``log(alpha / sigma)``; +inf at sigma 0 and -inf at a FLOW start (sigma 1)."""
         if sigma == 0:
             return math.inf
-        alpha = self.alpha(sigma)
+        alpha = 1.0 - self.fall * sigma
         return math.log(alpha / sigma) if alpha > 0 else -math.inf
+
+    def sigma_at(self, log_snr: float) -> float:
+        """The inverse of ``log_snr``."""
+        if not self.fall or log_snr >= 700:  # exp would overflow; 1 no longer counts beside it
+            return math.exp(-log_snr)
+        return 1.0 / (1.0 + math.exp(log_snr))
 
     def split(self, sigma: float, sigma_next: float, eta: float) -> Split:
         """Share a step between a deterministic part and fresh noise; ``eta`` 0 is the ODE.
@@ -60,7 +85,7 @@ class Process:
         marginal at ``sigma_next`` is kept: ``alpha' x0`` plus noise of standard deviation
         ``sigma'``.
         """
-        if eta == 0 or sigma_next == 0 or self.name == "VE":
+        if eta == 0 or sigma_next == 0 or self is VE:
             return self.ddim_split(sigma, sigma_next, eta)
         down = max(sigma_next * (1.0 + (sigma_next / sigma - 1.0) * eta), 0.0)
         scale = self.alpha(sigma_next) / self.alpha(down)
@@ -78,33 +103,24 @@ class Process:
         alpha = self.alpha(sigma_next)
         ratio = sigma_next * self.alpha(sigma) / (alpha * sigma)
         std = min(eta * sigma_next * math.sqrt(1.0 - ratio**2), sigma_next)
-        down = math.sqrt(sigma_next**2 - std**2) / alpha  # in s
-        if self.name == "VE":
-            return Split(down, 1.0, std)
-        return Split(down / (1.0 + down), alpha * (1.0 + down), std)
-
-    def sigma_at(self, log_snr: float) -> float:
-        """The inverse of ``log_snr``."""
-        if self.name == "VE":
-            return math.exp(-log_snr)
-        return 1.0 / (1.0 + math.exp(log_snr)) if log_snr < 700 else math.exp(-log_snr)
+        down = math.sqrt(sigma_next**2 - std**2) / alpha  # in s, where alpha is 1 / (1 + fall s)
+        inverse = 1.0 + self.fall * down
+        return Split(down / inverse, alpha * inverse, std)
 
     def diffuse(self, sigma: float, sigma_next: float, eta: float) -> Decay:
         """The exact linear part of a step of the reverse SDE ``(1 + eta)`` times the ODE's drift.
 
         With h the step in log-SNR: x keeps ``sigma'/sigma exp(-eta h)`` of itself, D gets what
         the signal then lacks, and fresh noise of standard deviation
-        ``sigma' sqrt(1 - exp(-2 eta h))`` arrives; ``h`` is (1 + eta) times the step, the h of
-        every phi function of the D integral. eta 0 is the ODE. It is infinite from a FLOW start
-        (sigma 1) and to sigma 0. (Lu et al. 2022, arXiv:2211.01095, eq. 13
-        for eta 1.)
+        ``sigma' sqrt(1 - exp(-2 eta h))`` arrives. eta 0 is the ODE. h is infinite from a FLOW
+        start (sigma 1) and to sigma 0. (Lu et al. 2022, arXiv:2211.01095, eq. 13 for eta 1.)
         """
         if sigma_next == 0:
             return Decay(0.0, 1.0, 0.0, math.inf)
         h = self.log_snr(sigma_next) - self.log_snr(sigma)
         damp = math.exp(-eta * h) if eta else 1.0
         keep = sigma_next / sigma * damp
-        move = self.alpha(sigma_next) - keep * self.alpha(sigma)
+        move = 1.0 - self.fall * sigma_next - keep * (1.0 - self.fall * sigma)
         std = sigma_next * math.sqrt(-math.expm1(-2.0 * eta * h)) if eta else 0.0
         return Decay(keep, move, std, (1.0 + eta) * h)
 
@@ -114,5 +130,4 @@ class Process:
         return scale, math.sqrt(up**2 - (scale * sigma) ** 2)
 
 
-VE = Process("VE")
-FLOW = Process("FLOW")
+VE, FLOW = Process.VE, Process.FLOW

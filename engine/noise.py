@@ -32,6 +32,7 @@ def _quantiles() -> torch.Tensor:
 
 
 def _bits(value: float) -> int:
+    """The 64 bits of a float64."""
     return struct.unpack("<Q", struct.pack("<d", value))[0]
 
 
@@ -82,14 +83,18 @@ class PathNoise:
     over two halves of an interval sum to that of the whole. The normals of the intervals around
     the last query are kept, so a walk down in sigma costs about ten draws of normals a step.
     Intervals that go up, and repeated ones, are independent draws.
+
+    seed, images: as for ``KeyedNoise``.
     """
 
     HALF, DEPTH = 32.0, 16  # log2(sigma) is within +-HALF; the tree has DEPTH levels
+    LEAVES = 2**DEPTH
+    WIDTH = 2.0 * HALF / LEAVES  # of a leaf, in octaves
 
     def __init__(self, seed: int, images: Sequence[int]) -> None:
         self.independent = KeyedNoise(seed, images)
         self._nodes: dict[int, tuple[int, torch.Tensor]] = {}  # by level: place, its normals
-        self._known: dict[float, torch.Tensor] = {}
+        self._known: dict[float, torch.Tensor] = {}  # W at the ends of the last interval
 
     def of(self, k: int) -> PathNoise:
         """The noise of image k of the batch alone."""
@@ -107,10 +112,11 @@ class PathNoise:
 
     def increment(self, like: torch.Tensor, start: float, end: float) -> torch.Tensor:
         """W(end) - W(start), float32 on the CPU, before any scaling."""
-        known = {sigma: self._known.get(sigma) for sigma in (start, end)}
-        for sigma, value in known.items():
-            if value is None or value.shape != like.shape:
-                known[sigma] = self._at(like.shape, sigma)
+        known: dict[float, torch.Tensor] = {}
+        for sigma in (start, end):
+            value = self._known.get(sigma)
+            fits = value is not None and value.shape == like.shape
+            known[sigma] = value if fits else self._at(like.shape, sigma)
         self._known = known
         return known[end] - known[start]
 
@@ -118,37 +124,33 @@ class PathNoise:
         """The variance of W(end) - W(start), in octaves; exact, the linear leaves included."""
         (top, f), (bottom, g) = self._leaf(start), self._leaf(end)
         if top == bottom:
-            return (f - g) ** 2 * self._width
-        return (f**2 + (top - bottom - 1) + (1 - g) ** 2) * self._width
-
-    @property
-    def _width(self) -> float:
-        return 2 * self.HALF / 2**self.DEPTH
+            return (f - g) ** 2 * self.WIDTH
+        return (f**2 + (top - bottom - 1) + (1 - g) ** 2) * self.WIDTH
 
     def _leaf(self, sigma: float) -> tuple[int, float]:
         """The leaf that holds sigma, and where in it (0 to 1)."""
-        place = (math.log2(sigma) + self.HALF) / self._width
-        leaf = min(max(math.floor(place), 0), 2**self.DEPTH - 1)
+        place = (math.log2(sigma) + self.HALF) / self.WIDTH
+        leaf = min(max(math.floor(place), 0), self.LEAVES - 1)
         return leaf, min(max(place - leaf, 0.0), 1.0)
 
-    def _at(self, shape: Sequence[int], sigma: float) -> torch.Tensor:
+    def _at(self, shape: torch.Size, sigma: float) -> torch.Tensor:
         """W(sigma): the straight line to the root's end, plus one tent a level."""
         leaf, fraction = self._leaf(sigma)
-        place = leaf + fraction
-        whole = math.sqrt(2 * self.HALF)
-        out = self._normals(shape, 0, 1) * (whole * place / 2**self.DEPTH)
+        place, whole = leaf + fraction, math.sqrt(2.0 * self.HALF)
+        # (level, place in it, weight); level 0 is the root's end.
+        tents = [(0, 1, whole * place / self.LEAVES)]
         for level in range(self.DEPTH):
             size = 2 ** (self.DEPTH - level)
             inside = place - leaf // size * size
             height = min(inside, size - inside) / size * math.sqrt(2.0**-level)
             if height:
-                out.add_(self._normals(shape, level + 1, leaf // size), alpha=whole * height)
+                tents.append((level + 1, leaf // size, whole * height))
+        out = torch.zeros(shape)
+        for level, interval, weight in tents:
+            held, normals = self._nodes.get(level, (None, None))
+            if normals is None or held != interval or normals.shape != shape:
+                counter = (0, _NODE | level, interval, 0)
+                normals = self.independent.normals(shape, counter)
+                self._nodes[level] = interval, normals
+            out.add_(normals, alpha=weight)
         return out
-
-    def _normals(self, shape: Sequence[int], level: int, place: int) -> torch.Tensor:
-        """The normals of one dyadic interval (level 0: of the root's end)."""
-        there = self._nodes.get(level)
-        if there is None or there[0] != place or there[1].shape != shape:
-            normals = self.independent.normals(shape, (0, _NODE | level, place, 0))
-            there = self._nodes[level] = (place, normals)
-        return there[1]

@@ -17,11 +17,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, ClassVar, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from ..process import Process, Split
+from ..process import FLOW, Process, Split
+
+if TYPE_CHECKING:
+    from .run import Machine
 
 Ref = tuple[str, int]  # ("x", j): what row j started from; ("d", j), ("u", j): what was answered
+Term = tuple[Ref, float]  # what is read, and its weight
 
 
 class Draw(NamedTuple):
@@ -35,6 +40,9 @@ class Draw(NamedTuple):
     start: float
     end: float
     index: int = 0
+
+
+_weight = attrgetter("weight")  # of a Draw
 
 
 @dataclass(frozen=True)
@@ -58,37 +66,52 @@ class Row:
     calls: bool = True
     excess: tuple[Draw, ...] = ()
 
-    @property
-    def terms(self) -> Iterator[tuple[Ref, float]]:
-        """What the row reads, with the weight of each."""
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """What the row names, with the weight of each."""
+        terms: list[Term] = []
         for kind, weights in (("x", self.x), ("d", self.d), ("u", self.u)):
             for j, weight in weights.items():
-                yield (kind, j), weight
+                terms.append(((kind, j), weight))
+        return tuple(terms)
 
     @cached_property
-    def reads(self) -> tuple[tuple[Ref, float], ...]:
-        """The terms that count, listed once: the loop asks for them at every run."""
-        return tuple((ref, weight) for ref, weight in self.terms if weight != 0)
+    def reads(self) -> tuple[Term, ...]:
+        """The terms that count: those whose weight is not 0."""
+        return tuple(filter(itemgetter(1), self.terms))
+
+
+def noisy_row(
+    step: int, sigma: float, sigma_next: float, x: Mapping[int, float], d: Mapping[int, float],
+    std: float, start: float | None = None,
+) -> Row:
+    """The row with weights x, d that ends with fresh noise of standard deviation ``std``, if any.
+
+    start: where the noise's interval begins, if not at the row's own sigma (a last stage).
+    """
+    begin = sigma if start is None else start
+    noise = (Draw(std, begin, sigma_next),) if std else ()
+    return Row(step, sigma, sigma_next, x, d, noise=noise)
 
 
 def split_row(
     step: int, sigma: float, sigma_next: float, split: Split,
     x: Mapping[int, float], d: Mapping[int, float], start: float | None = None,
 ) -> Row:
-    """The row that reaches ``split.down`` with weights x, d and then takes the split's noise.
-
-    start: where the noise's interval begins, if not at the row's own sigma (a last stage).
-    """
+    """``noisy_row`` that reaches ``split.down`` with weights x, d and takes the split's noise."""
     if split.scale != 1.0:
         x = {j: split.scale * w for j, w in x.items()}
         d = {j: split.scale * w for j, w in d.items()}
-    begin = sigma if start is None else start
-    noise = (Draw(split.std, begin, sigma_next),) if split.std else ()
-    return Row(step, sigma, sigma_next, x, d, noise=noise)
+    return noisy_row(step, sigma, sigma_next, x, d, split.std, start)
 
 
-def renoise_row(k: int, step: int, process: Process, sigma: float, up: float, index: int = 0):
-    """Row k without a model call: from sigma up to the higher level ``up`` by fresh noise."""
+def renoise_row(
+    k: int, step: int, process: Process, sigma: float, up: float, index: int = 0
+) -> Row:
+    """Row k without a model call: from sigma up to the higher level ``up`` by fresh noise.
+
+    index: tells the draws of several rows over this interval apart.
+    """
     scale, std = process.renoise(sigma, up)
     return Row(step, sigma, up, {k: scale}, {}, noise=(Draw(std, sigma, up, index),), calls=False)
 
@@ -133,6 +156,7 @@ class Table:
     def __post_init__(self) -> None:
         last: dict[Ref, int] = {}
         step, level = 0, self.sigmas[0]
+        alphas = [self.process.alpha(level)]  # where each row starts
         for k, row in enumerate(self.rows):
             if row.step not in (step, step + 1) or (k == 0 and row.step != 0):
                 raise ValueError(f"row {k}: step {row.step} after step {step}")
@@ -140,52 +164,55 @@ class Table:
                 raise ValueError(f"row {k}: starts at sigma {row.sigma}, x is at {level}")
             if row.step != step and level != self.sigmas[row.step]:
                 raise ValueError(f"row {k}: step {row.step} does not start on its sigma")
-            self._check_weights(k, row)
-            last.update((ref, k) for ref, _ in row.terms)
+            alphas.append(self.process.alpha(row.sigma_next))
+            self._check_weights(k, row, alphas)
+            for ref, _ in row.terms:
+                last[ref] = k
             step, level = row.step, row.sigma_next
         if step != self.steps - 1 or level != self.sigmas[-1]:
             raise ValueError(f"the table ends at step {step}, sigma {level}")
         object.__setattr__(self, "_last_read", last)
 
-    def _check_weights(self, k: int, row: Row) -> None:
+    def _check_weights(self, k: int, row: Row, alphas: Sequence[float]) -> None:
         """Signal and noise must arrive in the amounts that the process has at sigma_next.
 
         If every D_j is the clean latent c and every x_j is ``alpha_j c + sigma_j z``, the new x
         must be ``alpha' c`` plus noise of standard deviation sigma'.
         """
-        weights = [weight for _, weight in row.terms] + [
-            draw.weight for draw in row.noise + row.excess
-        ]
+        fresh = [*map(_weight, row.noise)]
+        weights = [*fresh, *map(_weight, row.excess), *map(itemgetter(1), row.terms)]
         if not all(map(math.isfinite, weights)):
             raise ValueError(f"row {k}: a weight is not finite")
         for (kind, j), _ in row.terms:
             if not 0 <= j <= k or (kind != "x" and not self.rows[j].calls):
                 raise ValueError(f"row {k}: reads what row {j} has not made")
-        levels = {j: self.rows[j].sigma for j in row.x}
-        signal = sum(w * self.process.alpha(levels[j]) for j, w in row.x.items())
-        signal += sum(row.d.values()) + sum(row.u.values())
-        carried = sum(w * levels[j] for j, w in row.x.items())
-        scale = max(1.0, *map(abs, weights))
-        if abs(signal - self.process.alpha(row.sigma_next)) > 1e-9 * scale:
+        signal, carried, highest = sum(row.d.values()) + sum(row.u.values()), 0.0, 0.0
+        for j, weight in row.x.items():
+            level = self.rows[j].sigma
+            signal += weight * alphas[j]
+            carried += weight * level
+            highest = max(highest, level)
+        scale = max([1.0, *map(abs, weights)])
+        if abs(signal - alphas[k + 1]) > 1e-9 * scale:
             raise ValueError(f"row {k}: weights give the clean latent a factor {signal}")
-        reached = math.hypot(carried, *(draw.weight for draw in row.noise))
-        room = 1e-9 * max(scale * max(levels.values(), default=0.0), row.sigma_next)
-        if abs(reached - row.sigma_next) > room:
+        reached = math.hypot(carried, *fresh)
+        if abs(reached - row.sigma_next) > 1e-9 * max(scale * highest, row.sigma_next):
             raise ValueError(f"row {k}: noise level {reached}, wanted {row.sigma_next}")
 
     @property
     def steps(self) -> int:
+        """The user's steps."""
         return len(self.sigmas) - 1
 
     @property
     def calls(self) -> int:
         """Model calls of the whole run."""
-        return sum(row.calls for row in self.rows)
+        return sum(map(attrgetter("calls"), self.rows))
 
     @cached_property
     def guided(self) -> bool:
         """Whether the unconditional answer is read (CFG++)."""
-        return any(row.u for row in self.rows)
+        return any(map(attrgetter("u"), self.rows))
 
     @property
     def alone(self) -> bool:
@@ -200,10 +227,12 @@ class Table:
     @cached_property
     def first_rows(self) -> tuple[int, ...]:
         """Row index where each step begins, and the number of rows as the last value."""
-        starts = {row.step: k for k, row in reversed(list(enumerate(self.rows)))}
-        return (*(starts[i] for i in range(self.steps)), len(self.rows))
+        starts: dict[int, int] = {}
+        for k, row in enumerate(self.rows):
+            starts.setdefault(row.step, k)
+        return (*starts.values(), len(self.rows))
 
-    def walk(self, machine: Any, past: int, steps: int) -> Iterator[tuple[int, Row]]:
+    def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """Rows, by number, of ``steps`` steps after the first ``past``; see ``run.Plan``."""
         first, last = self.first_rows[past], self.first_rows[past + steps]
         if missing := self.needed_after(first - 1) - machine.memory.keys():
@@ -230,7 +259,10 @@ class Table:
 
 
 def check_sigmas(sigmas: Sequence[float], process: Process) -> tuple[float, ...]:
-    """Sigmas as floats, or a ValueError that says which value is wrong and what is accepted."""
+    """Sigmas as floats, or a ValueError that says which value is wrong and what is accepted.
+
+    They are at least two, finite, fall strictly to 0 or above it, and on FLOW start at 1 or below.
+    """
     values = tuple(map(float, sigmas.tolist() if hasattr(sigmas, "tolist") else sigmas))
     if len(values) < 2:
         raise ValueError(f"sigmas need at least 2 values (one step), got {len(values)}")
@@ -242,7 +274,7 @@ def check_sigmas(sigmas: Sequence[float], process: Process) -> tuple[float, ...]
             raise ValueError(
                 f"sigmas must decrease, but sigma {i} is {a:.6g} and sigma {i + 1} is {b:.6g}"
             )
-    if process.name == "FLOW" and values[0] > 1.0:
+    if process is FLOW and values[0] > 1.0:
         raise ValueError(
             f"sigma 0 is {values[0]:.6g}; this is a flow model, whose sigmas lie in 0..1"
         )

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from ..engine.table import Draw, Row, split_row
-from ..process import Process, Split
+from ..process import FLOW, Process, Split
 from ..registry import choice, option, option_set
 from .entry import Deterministic, Noisy, Sampler
 
@@ -52,7 +52,7 @@ def _down(sigma: float, process: Process, options: Strategic) -> float:
     part = 1.0 - options.gamma
     if options.gamma == 0:
         return sigma  # even between two training times
-    if process.name == "FLOW" or options.clock == "sigma":
+    if process is FLOW or options.clock == "sigma":
         return part * sigma  # a flow model's time is its sigma
     logs = _log_sigmas()
     time = int(np.abs(logs - math.log(sigma)).argmin())

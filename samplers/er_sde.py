@@ -16,12 +16,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..engine.table import Row
-from ..process import Decay, Process
+from ..engine.table import Row, noisy_row
+from ..process import Process
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
+from .history import History
 from .quadrature import integrate
-from .stochastic import sde_row
 
 
 @option_set
@@ -36,20 +36,21 @@ class Extended(Eta):
         200, 0, 1000, "points of the sum that stands for an integral, as in the host; 0: exact"
     )
 
-    def log_gain(self, s: np.ndarray | float) -> np.ndarray | float:
-        """eta log g(s): a logarithm, because g itself overflows near a FLOW start."""
-        if self.eta == 0:
-            return 0.0
-        if self.scaler == "sde":
-            return self.eta * np.log(s)
-        return self.eta * np.logaddexp(s**0.3, math.log(10.0))
+
+def _log_gain(options: Extended, s: np.ndarray | float) -> np.ndarray | float:
+    """eta log g(s): a logarithm, because g itself overflows near a FLOW start."""
+    if options.eta == 0:
+        return 0.0
+    if options.scaler == "sde":
+        return options.eta * np.log(s)
+    return options.eta * np.logaddexp(s**0.3, math.log(10.0))
 
 
-def _moments(s: float, s_next: float, options: Extended) -> tuple[float, float]:
+def _integrals(options: Extended, s: float, s_next: float) -> tuple[float, float]:
     """I_0 and I_1, by a left Riemann sum or by Gauss-Legendre in log s."""
     def ratio(q: np.ndarray) -> np.ndarray:
         """f(s') / f(q)."""
-        return s_next / q * np.exp(options.log_gain(s_next) - options.log_gain(q))
+        return s_next / q * np.exp(_log_gain(options, s_next) - _log_gain(options, q))
 
     if options.points:
         width = (s - s_next) / options.points
@@ -64,43 +65,36 @@ def _moments(s: float, s_next: float, options: Extended) -> tuple[float, float]:
     return whole[0], first[0]
 
 
-def _decay(sigma: float, sigma_next: float, process: Process, options: Extended) -> Decay:
-    """Stage 1, D held still: exact whatever the noise scaler."""
-    if sigma_next == 0:
-        return Decay(0.0, 1.0, 0.0, math.inf)
-    alpha, alpha_next = process.alpha(sigma), process.alpha(sigma_next)
-    s = sigma / alpha if alpha else math.inf
-    fall = float(options.log_gain(s) - options.log_gain(sigma_next / alpha_next))
-    keep = sigma_next / sigma * math.exp(-fall)
-    std = sigma_next * math.sqrt(-math.expm1(-2.0 * fall))
-    h = process.log_snr(sigma_next) - process.log_snr(sigma) + fall
-    return Decay(keep, alpha_next - keep * alpha, std, h)
-
-
 def er_sde(sigmas: tuple[float, ...], process: Process, options: Extended) -> Iterator[Row]:
     """Stages 1 to 3; D' and D'' are the backward differences of the answers.
 
-    An answer at a FLOW start (s infinite) gives no difference: the steps next to it are stage 1.
+    Stage 1 holds D still and is exact whatever the noise scaler. It is all there is to sigma 0 and
+    next to a FLOW start (s infinite), whose answer gives no difference.
     """
-    levels = [s / a if (a := process.alpha(s)) > 0 else math.inf for s in sigmas]
+    history = History()
     for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
-        s, s_next = levels[k : k + 2]
-        decay = _decay(sigma, sigma_next, process, options)
-        d = {k: decay.move}
-        if k > 0 and options.max_stage > 1 and sigma_next > 0 and levels[k - 1] < math.inf:
-            alpha, step = process.alpha(sigma_next), s_next - s
-            mean, lean = _moments(s, s_next, options)
+        s, s_next = process.ratio(sigma), process.ratio(sigma_next)
+        alpha, keep, std = process.alpha(sigma_next), 0.0, 0.0
+        if sigma_next > 0:
+            fall = float(_log_gain(options, s) - _log_gain(options, s_next))
+            keep = sigma_next / sigma * math.exp(-fall)
+            std = sigma_next * math.sqrt(-math.expm1(-2.0 * fall))
+        d = {k: alpha - keep * process.alpha(sigma)}
+        history.add(k, s)
+        known = history.latest(options.max_stage if sigma_next > 0 else 1)
+        if len(known) > 1:
+            step, (mean, lean) = s_next - s, _integrals(options, s, s_next)
             # Weights of D' and of D'', then of the first differences that they are made from.
             first, second = alpha * (step + mean), alpha * (0.5 * step**2 + lean)
-            near = s - levels[k - 1]
-            if k > 1 and options.max_stage > 2 and levels[k - 2] < math.inf:
-                far = levels[k - 1] - levels[k - 2]
+            near = s - known[1].time
+            if len(known) > 2:
+                far = known[1].time - known[2].time
                 curve = second * 2.0 / (near + far)
                 first += curve
                 d[k - 1], d[k - 2] = -curve / far, curve / far
             d[k] += first / near
             d[k - 1] = d.get(k - 1, 0.0) - first / near
-        yield sde_row(k, sigma, sigma_next, decay, k, d)
+        yield noisy_row(k, sigma, sigma_next, {k: keep} if keep else {}, d, std)
 
 
 SAMPLERS = (

@@ -7,25 +7,27 @@ With h the step in log-SNR lambda and eps = (x - alpha D) / sigma, a step is exa
 
 and a polynomial through the latest answers stands for D or eps under the integral.
 
-Two nodes at an infinite log-SNR cannot be used: sigma 1 of a FLOW run (minus infinity) and sigma 0.
-The steps that touch them are first order, and the step after a FLOW start is as well.
+Two nodes at an infinite log-SNR cannot be used, see ``history``: the steps that touch sigma 1 of a
+FLOW run or sigma 0 are first order, and the step after a FLOW start is as well.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from functools import partial
 
 from ..engine.table import Row, split_row
-from ..process import Process, Split
+from ..process import Decay, Process, Split
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
-from .phi import apply, moments
+from .history import History, Known, nodes
+from .phi import apply, moments, phi, shares
 
 
 @option_set
 class Multistep(Eta):
+    """Options of the multistep methods in log-SNR."""
+
     order: int = option(2, 1, 3, "model answers combined in a step, itself included")
     solver_type: str = choice(
         "midpoint", ("midpoint", "heun"),
@@ -36,59 +38,52 @@ class Multistep(Eta):
         "third-order steps: the exact phi_3 term, or the halved one of the published code",
     )
 
-    def shape(self, n: int, z: float) -> list[float]:
-        """The moments with which a step through n answers weights them; see ``phi.moments``.
 
-        published: the code of DPM-Solver, followed by k-diffusion and diffusers, has half of the
-        second difference's weight, which leaves an error of second order.
-        """
-        exact = moments(n, z)
-        if n == 2 and self.solver_type == "midpoint":
-            exact[1] = exact[0] / 2
-        if n == 3 and self.third == "published":
-            exact[2] /= 2
-        return exact
+def shape(options: Multistep, n: int, z: float) -> list[float]:
+    """The moments with which a step through n answers weighs them; see ``phi.moments``.
 
-
-class Step(NamedTuple):
-    """nodes: when the answers in use were given, newest first, in units of the step h."""
-
-    k: int
-    sigma: float
-    sigma_next: float
-    split: Split
-    h: float
-    nodes: Sequence[float]
+    published: the code of DPM-Solver, followed by k-diffusion and diffusers, has half of the
+    second difference's weight, which leaves an error of second order.
+    """
+    if n == 2 and options.solver_type == "midpoint":
+        first = phi(1, z)
+        return [first, first / 2]
+    exact = moments(n, z)
+    if n == 3 and options.third == "published":
+        exact[2] /= 2
+    return exact
 
 
-def steps(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Step]:
-    """The steps with the history that each may use.
+def steps(
+    sigmas: tuple[float, ...], process: Process, options: Multistep
+) -> Iterator[tuple[Split, Decay, list[Known]]]:
+    """Each step's split, the linear part of its way down, and the rows whose answers it may use.
 
     The clock runs along the deterministic parts. With eta 1 they are about twice as long in
     log-SNR as the steps themselves, so that the slope of D is halved, as the reverse SDE has it.
     """
-    clock: list[float] = []
+    history = History()
     for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         split = process.split(sigma, sigma_next, options.eta)
-        h = process.log_snr(split.down) - process.log_snr(sigma)
-        clock = [0.0, *clock][: options.order]
-        finite = math.isfinite(h)
-        nodes = [t / h for t in clock] if finite else [0.0]
-        yield Step(k, sigma, sigma_next, split, h, nodes)
-        clock = [t - h for t in clock] if finite else []
+        decay = process.diffuse(sigma, split.down, 0.0)
+        history.add(k)
+        yield split, decay, history.latest(options.order, decay.h)
+        history.pass_by(decay.h)
+
+
+def extrapolated(
+    decay: Decay, known: Sequence[Known], places: Sequence[float], options: Multistep
+) -> dict[int, float]:
+    """Weights by row of the ``known`` answers, given at ``places``, in a step of the data form."""
+    weights = shares(decay.move, partial(shape, options), -decay.h, places)
+    return {row: weight for (row, _), weight in zip(known, weights)}
 
 
 def dpmpp(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:
     """DPM-Solver++ and RES, multistep: the data form, D extrapolated in log-SNR."""
-    for k, sigma, sigma_next, split, h, nodes in steps(sigmas, process, options):
-        ratio = split.down / sigma
-        move = process.alpha(split.down) - ratio * process.alpha(sigma)
-        d = {k: move}
-        if len(nodes) > 1:
-            shape = options.shape(len(nodes), -h)
-            # move is alpha' h phi_1(-h), without its cancellation
-            d = {k - j: move * w / shape[0] for j, w in enumerate(apply(shape, nodes))}
-        yield split_row(k, sigma, sigma_next, split, {k: ratio}, d)
+    for k, (split, decay, known) in enumerate(steps(sigmas, process, options)):
+        d = extrapolated(decay, known, nodes(known, 0.0, decay.h), options)
+        yield split_row(k, sigmas[k], sigmas[k + 1], split, {k: decay.keep}, d)
 
 
 def dpm_solver(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:
@@ -96,17 +91,16 @@ def dpm_solver(sigmas: tuple[float, ...], process: Process, options: Multistep) 
 
     Written as the first-order step plus what the differences of eps add to it.
     """
-    for k, sigma, sigma_next, split, h, nodes in steps(sigmas, process, options):
-        ratio = split.down / sigma
-        x, d = {k: ratio}, {k: process.alpha(split.down) - ratio * process.alpha(sigma)}
-        if len(nodes) > 1:
-            _, *differences = options.shape(len(nodes), h)
-            for j, w in enumerate(apply([0.0, *differences], nodes)):
-                level = sigmas[k - j]
-                slope = -split.down * h * w / level
-                x[k - j] = x.get(k - j, 0.0) + slope
-                d[k - j] = d.get(k - j, 0.0) - slope * process.alpha(level)
-        yield split_row(k, sigma, sigma_next, split, x, d)
+    for k, (split, decay, known) in enumerate(steps(sigmas, process, options)):
+        x, d = {k: decay.keep}, {k: decay.move}
+        if len(known) > 1:
+            _, *differences = shape(options, len(known), decay.h)
+            weights = apply([0.0, *differences], nodes(known, 0.0, decay.h))
+            for (row, _), w in zip(known, weights):
+                slope = -split.down * decay.h * w / sigmas[row]
+                x[row] = x.get(row, 0.0) + slope
+                d[row] = d.get(row, 0.0) - slope * process.alpha(sigmas[row])
+        yield split_row(k, sigmas[k], sigmas[k + 1], split, x, d)
 
 
 _RES = "Zhang et al. 2023, arXiv:2308.02157, multistep; phi_2 form"

@@ -26,7 +26,7 @@ from .phi import phi
 # Weights of D_1, D_2 ... for stage 1, stage 2 ..., the result. D_0 always gets the rest.
 Weights = tuple[tuple[float, ...], ...]
 Nodes = tuple[float, ...]  # of all stages, in units of the step; the first is 0
-Tableau = Callable[[Nodes, float], Weights]
+Coefficients = Callable[[Nodes, float], Weights]  # a tableau that depends on z
 
 
 @option_set
@@ -110,7 +110,7 @@ class Step:
     sigma: float
     end: float
     nodes: Nodes
-    tableau: Tableau
+    tableau: Coefficients
     rule: Rule
     eta: float
 
@@ -140,7 +140,7 @@ class Method:
     """What makes a sampler. rule None: the ODE to a split's lower level, then the split's noise."""
 
     nodes: Callable[[Eta], Nodes]
-    tableau: Callable[[Eta], Tableau]
+    tableau: Callable[[Eta], Coefficients]
     rule: Rule | None
 
     def build(

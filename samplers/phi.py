@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+
+Moments = Callable[[int, float], list[float]]  # ``moments``, or a method's own in their place
 
 
 def phi(k: int, z: float) -> float:
@@ -28,20 +30,6 @@ def phi(k: int, z: float) -> float:
     return value
 
 
-def differences(nodes: Sequence[float]) -> Iterator[tuple[list[float], list[float]]]:
-    """Newton's interpolation of f through ``nodes``, term by term.
-
-    For m = 0, 1, ...: the weights of f_0 .. f_m in the divided difference f[s_0 .. s_m], and the
-    coefficients by power of s of what multiplies it, (s - s_0) ... (s - s_{m-1}).
-    """
-    powers = [1.0]
-    for m, node in enumerate(nodes):
-        chosen = nodes[: m + 1]
-        weights = [1.0 / math.prod(a - b for b in chosen if b != a) for a in chosen]
-        yield weights, powers
-        powers = [low - node * high for low, high in zip([0.0, *powers], [*powers, 0.0])]
-
-
 def moments(n: int, z: float) -> list[float]:
     """The integrals over 0 <= s <= 1 of exp(z (1 - s)) s**k, k! phi_{k+1}(z), for k below n."""
     return [math.factorial(k) * phi(k + 1, z) for k in range(n)]
@@ -50,19 +38,42 @@ def moments(n: int, z: float) -> list[float]:
 def apply(functional: Sequence[float], nodes: Sequence[float]) -> list[float]:
     """Weights w with sum_j w_j f(s_j) = L(P), for P the polynomial through f at ``nodes``.
 
-    functional: what the linear L makes of 1, s, s**2, ...; u**k evaluates P at u.
+    functional: what the linear L makes of 1, s, s**2, ...; ``moments`` integrate P over a step,
+    u**k evaluates it at u. The nodes are in units of the step, 0 where it starts and 1 where it
+    ends, and differ.
+
+    Newton's interpolation: P is the sum over m of the divided difference f[s_0 .. s_m], in which
+    f_j weighs 1 / prod over i != j of (s_j - s_i), times (s - s_0) ... (s - s_{m-1}).
     """
-    out = [0.0] * len(nodes)
-    for parts, powers in differences(nodes):
-        value = sum(c * m for c, m in zip(powers, functional))
-        out = [w + value * p for w, p in zip(out, [*parts, *[0.0] * len(out)])]
-    return out
+    weights: list[float] = []
+    gaps: list[float] = []  # the product of (s_j - s_i), by j
+    powers = [1.0]  # the coefficients of (s - s_0) ... (s - s_{m-1})
+    for m, node in enumerate(nodes):
+        value = 0.0
+        for coefficient, moment in zip(powers, functional):
+            value += coefficient * moment
+        gap = 1.0
+        for j in range(m):
+            gaps[j] *= nodes[j] - node
+            gap *= node - nodes[j]
+        gaps.append(gap)
+        weights.append(0.0)
+        for j, gap in enumerate(gaps):
+            weights[j] += value * (1.0 / gap)
+        powers = [low - node * high for low, high in zip([0.0, *powers], [*powers, 0.0])]
+    return weights
 
 
-def weights(nodes: Sequence[float], z: float) -> list[float]:
-    """Weights w with sum_j w_j f(s_j) = integral over 0 <= s <= 1 of exp(z (1 - s)) P(s) ds.
+def shares(
+    whole: float, moments: Moments, z: float, nodes: Sequence[float]
+) -> list[float]:
+    """Weights of the answers at ``nodes`` in an exponential step that D held still would give
+    ``whole``.
 
-    The nodes are in units of the step: 0 where it starts, 1 where it ends, history below 0.
-    The weights sum to phi_1(z).
+    P is integrated as ``moments(n, z)`` tells and all is scaled to sum to ``whole``: that is the
+    integral of 1, phi_1(z) in the step's units, without its cancellation.
     """
-    return apply(moments(len(nodes), z), nodes)
+    if len(nodes) == 1:
+        return [whole]
+    functional = moments(len(nodes), z)
+    return [whole * weight / functional[0] for weight in apply(functional, nodes)]

@@ -11,24 +11,22 @@ history makes the error of the drift smaller, and is all that is left of it at e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import takewhile
 
-from ..engine.table import Draw, Row
+from ..engine.table import Row, noisy_row
 from ..process import Decay, Process
 from .entry import Sampler
-from .exponential_multistep import Multistep
-from .phi import apply
+from .exponential_multistep import Multistep, extrapolated
+from .history import History, nodes
 
 
 def sde_row(
     step: int, sigma: float, sigma_next: float, decay: Decay, x: int, d: Mapping[int, float],
 ) -> Row:
     """The row that keeps ``decay.keep`` of x_x, takes the answers d and the step's noise."""
-    noise = (Draw(decay.std, sigma, sigma_next),) if decay.std else ()
-    return Row(step, sigma, sigma_next, {x: decay.keep} if decay.keep else {}, d, noise=noise)
+    kept = {x: decay.keep} if decay.keep else {}
+    return noisy_row(step, sigma, sigma_next, kept, d, decay.std)
 
 
 def multistep(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:
@@ -38,15 +36,13 @@ def multistep(sigmas: tuple[float, ...], process: Process, options: Multistep) -
     sigma 0; after a first-order step, second order. The weights of the answers are those of
     ``exponential_multistep`` with H in the place of h.
     """
-    snr = [process.log_snr(sigma) for sigma in sigmas]
+    history, snr = History(), [process.log_snr(sigma) for sigma in sigmas]
     for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         decay = process.diffuse(sigma, sigma_next, options.eta)
-        d = {k: decay.move}
-        if math.isfinite(decay.h):
-            answers = takewhile(math.isfinite, snr[max(k + 1 - options.order, 0) : k + 1][::-1])
-            nodes = [(other - snr[k]) / (snr[k + 1] - snr[k]) for other in answers]
-            shape = options.shape(len(nodes), -decay.h)
-            d = {k - j: decay.move * w / shape[0] for j, w in enumerate(apply(shape, nodes))}
+        history.add(k, snr[k])
+        known = history.latest(options.order, decay.h)
+        places = nodes(known, snr[k], snr[k + 1] - snr[k])
+        d = extrapolated(decay, known, places, options)
         yield sde_row(k, sigma, sigma_next, decay, k, d)
 
 

@@ -8,20 +8,24 @@ and the answer at the predicted latent. The corrector costs no model call of its
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ..engine.table import Row
-from ..process import Process
+from ..process import Decay, Process
 from ..registry import choice, option, option_set
 from .entry import Deterministic, Sampler
-from .phi import apply, moments
+from .history import History, Known, nodes
+from .phi import Moments, apply, moments, shares
 
 Answer = Mapping[int, float]  # weights, by row, of the D that it is made of
 
 
 @option_set
 class UniPC(Deterministic):
+    """Options of UniPC."""
+
     order: int = option(3, 1, 4, "model answers that the predictor combines")
     variant: str = choice("bh1", ("bh1", "bh2"), "B(h) of steps through two answers: h or exp(h)-1")
     corrector: bool = option(True, help="correct each step with the next step's model call")
@@ -30,41 +34,93 @@ class UniPC(Deterministic):
         "lower the order towards the end of the run: one at sigma 0, any, none",
     )
 
-    def shape(self, n: int, z: float) -> list[float]:
-        """The moments with which n answers are weighted; B(h) only matters where n is 2.
-
-        With more answers B(h) cancels and the weights are exact. With two the paper puts 1/2 in
-        the place of phi_2 h / B(h).
-        """
-        exact = moments(n, z)
-        if n == 2:
-            exact[1] = (1.0 if self.variant == "bh1" else exact[0]) / 2
-        return exact
-
-    def answer(self, clock: list[float], answers: list[Answer]) -> Answer:
-        """What stands for the newest answer; a subclass may compensate it."""
-        return answers[0]
-
 
 @option_set
 class DCSolver(UniPC):
+    """Options of DC-Solver."""
+
     ratio: float = option(
         1.0, 0.0, 2.0, "where the newest answer is read, from the one before (0) to itself (1)"
     )
 
-    def answer(self, clock: list[float], answers: list[Answer]) -> Answer:
-        """The parabola through the last three answers, read at ``ratio`` of the last step.
 
-        The earlier ones are the compensated ones, as in the authors' code, so all answers of the
-        run take part; weights below float64's reach are dropped.
-        """
-        if self.ratio == 1.0 or len(answers) < 3:
-            return answers[0]
-        u = (1.0 - self.ratio) * clock[1]
-        return _mix(apply([1.0, u, u * u], clock[:3]), answers)
+def _shape(variant: str, n: int, z: float) -> list[float]:
+    """The moments with which n answers are weighted; B(h) only matters where n is 2.
+
+    With more answers B(h) cancels and the weights are exact. With two the paper puts 1/2 in the
+    place of phi_2 h / B(h).
+    """
+    exact = moments(n, z)
+    if n == 2:
+        exact[1] = (1.0 if variant == "bh1" else exact[0]) / 2
+    return exact
 
 
-def _mix(factors: list[float], answers: list[Answer]) -> Answer:
+class Leap(NamedTuple):
+    """A step from the latent of row ``start``: its linear part, and the answers in use.
+
+    nodes: when they were given, in units of the step.
+    """
+
+    start: int
+    decay: Decay
+    nodes: Sequence[float]
+    answers: Sequence[Answer]
+
+    def weights(self, shape: Moments) -> tuple[Answer, Answer]:
+        """Weights of x and of D by row."""
+        parts = shares(1.0, shape, -self.decay.h, self.nodes)
+        d = _mix([self.decay.move * part for part in parts], self.answers)
+        return {self.start: self.decay.keep}, d
+
+    def corrected(self, newest: Answer) -> Leap:
+        """The same step, with the answer at its end."""
+        return self._replace(nodes=[*self.nodes, 1.0], answers=[*self.answers, newest])
+
+
+def _unipc(
+    sigmas: tuple[float, ...], process: Process, options: UniPC, ratio: float
+) -> Iterator[Row]:
+    """Both methods. A step that log-SNR cannot span (from a FLOW run's sigma 1, or to 0) is first
+    order and is not corrected. The last step has no next call, so nothing corrects it. A list that
+    ends above 0 may be the first part of a run, whose order must not drop in the middle, so that it
+    only does where it is asked to.
+    """
+    steps = len(sigmas) - 1
+    taper = options.lower_order_final in ("always", "zero" if sigmas[-1] == 0 else "always")
+    history, shape = History(), partial(_shape, options.variant)
+    leap: Leap | None = None
+    row = 0
+    for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
+        calls, newest = True, {row: 1.0}
+        if leap is not None and math.isfinite(leap.decay.h) and options.corrector:
+            yield Row(k, sigma, sigma, *leap.corrected(newest).weights(shape))
+            calls, row = False, row + 1
+        history.add(_compensated(newest, history.latest(2), ratio))
+        decay = process.diffuse(sigma, sigma_next, 0.0)
+        order = min(options.order, steps - k) if taper else options.order
+        known = history.latest(order, decay.h)
+        places = nodes(known, 0.0, decay.h)
+        leap = Leap(row, decay, places, [one.answer for one in known])
+        yield Row(k, sigma, sigma_next, *leap.weights(shape), calls=calls)
+        row += 1
+        history.pass_by(decay.h)
+
+
+def _compensated(newest: Answer, earlier: Sequence[Known], ratio: float) -> Answer:
+    """The parabola through the last three answers, read at ``ratio`` of the last step.
+
+    The earlier ones are the compensated ones, as in the authors' code, so all answers of the run
+    take part; weights below float64's reach are dropped.
+    """
+    if ratio == 1.0 or len(earlier) < 2:
+        return newest
+    u = (1.0 - ratio) * earlier[0].time
+    times = [0.0, *(one.time for one in earlier)]
+    return _mix(apply([1.0, u, u * u], times), [newest, *(one.answer for one in earlier)])
+
+
+def _mix(factors: Sequence[float], answers: Sequence[Answer]) -> Answer:
     """The linear combination of answers, as weights of the model's own."""
     out: dict[int, float] = {}
     for factor, answer in zip(factors, answers):
@@ -73,63 +129,14 @@ def _mix(factors: list[float], answers: list[Answer]) -> Answer:
     return {row: weight for row, weight in out.items() if abs(weight) > 1e-15}
 
 
-class Leap(NamedTuple):
-    """A step in the making: x of row ``start`` at sigma, to sigma_next, with the answers in use.
-
-    nodes: when they were given, in units of the step h in log-SNR.
-    """
-
-    start: int
-    sigma: float
-    sigma_next: float
-    h: float
-    nodes: list[float]
-    answers: list[Answer]
-
-    def weights(self, process: Process, options: UniPC) -> tuple[dict[int, float], Answer]:
-        """Weights of x and of D by row."""
-        ratio = self.sigma_next / self.sigma
-        move = process.alpha(self.sigma_next) - ratio * process.alpha(self.sigma)
-        shares = [1.0]
-        if len(self.nodes) > 1:
-            shape = options.shape(len(self.nodes), -self.h)
-            shares = [w / shape[0] for w in apply(shape, self.nodes)]
-        return {self.start: ratio}, _mix([move * w for w in shares], self.answers)
-
-    def corrected(self, newest: Answer) -> Leap:
-        """The same step, with the answer at its end."""
-        return self._replace(nodes=[*self.nodes, 1.0], answers=[*self.answers, newest])
-
-
 def uni_pc(sigmas: tuple[float, ...], process: Process, options: UniPC) -> Iterator[Row]:
-    """UniPC with B(h) in the data form.
+    """UniPC with B(h) in the data form."""
+    return _unipc(sigmas, process, options, 1.0)
 
-    A step that log-SNR cannot span (from a FLOW run's sigma 1, or to 0) is first order and is not
-    corrected. The last step has no next call, so nothing corrects it. A list that ends above 0
-    may be the first part of a run, whose order must not drop in the middle, so that it only does
-    where it is asked to.
-    """
-    steps = len(sigmas) - 1
-    taper = options.lower_order_final in ("always", "zero" if sigmas[-1] == 0 else "always")
-    clock: list[float] = []
-    answers: list[Answer] = []
-    leap: Leap | None = None
-    row = 0
-    for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
-        calls, newest = True, {row: 1.0}
-        if leap is not None and math.isfinite(leap.h) and options.corrector:
-            yield Row(k, sigma, sigma, *leap.corrected(newest).weights(process, options))
-            calls, row = False, row + 1
-        h = process.log_snr(sigma_next) - process.log_snr(sigma)
-        clock, answers = [0.0, *clock][:4], [newest, *answers][:4]
-        answers[0] = options.answer(clock, answers)
-        order = min(options.order, steps - k if taper else options.order) if math.isfinite(h) else 1
-        nodes = [t / h for t in clock[:order]] if order > 1 else [0.0]
-        leap = Leap(row, sigma, sigma_next, h, nodes, answers[:order])
-        yield Row(k, sigma, sigma_next, *leap.weights(process, options), calls=calls)
-        row += 1
-        clock = [t - h for t in clock] if math.isfinite(h) else []
-        answers = answers if clock else []
+
+def dc_solver(sigmas: tuple[float, ...], process: Process, options: DCSolver) -> Iterator[Row]:
+    """UniPC whose newest answer is compensated for the error of its place (DC-Solver)."""
+    return _unipc(sigmas, process, options, options.ratio)
 
 
 _UNIPC = "Zhao et al. 2023, arXiv:2302.04867, algorithms 1 and 2"
@@ -147,6 +154,6 @@ SAMPLERS = (
     Sampler(
         name="dc_solver", label="DC-Solver", aliases=("DCSolverMultistepScheduler",),
         source="Zhao et al. 2024, arXiv:2409.03755, algorithm 1",
-        build=uni_pc, options=DCSolver(), order=3,
+        build=dc_solver, options=DCSolver(), order=3,
     ),
 )

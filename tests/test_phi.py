@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from stride.samplers.phi import differences, phi, weights
+from stride.samplers.phi import apply, moments, phi, shares
 
 NODES, FACTORS = np.polynomial.legendre.leggauss(60)
 UNIT, UNIT_FACTORS = (NODES + 1) / 2, FACTORS / 2
@@ -42,16 +42,27 @@ def test_phi_near_zero_is_the_series_in_rationals():
 def test_weights_integrate_the_lagrange_basis(nodes, z):
     exact = [(UNIT_FACTORS * np.exp(z * (1 - UNIT)) * basis(nodes, j, UNIT)).sum()
              for j in range(len(nodes))]
-    assert weights(nodes, z) == pytest.approx(exact, rel=1e-10, abs=1e-12)
-    assert sum(weights(nodes, z)) == pytest.approx(phi(1, z), rel=1e-10)
+    found = apply(moments(len(nodes), z), nodes)
+    assert found == pytest.approx(exact, rel=1e-10, abs=1e-12)
+    assert sum(found) == pytest.approx(phi(1, z), rel=1e-10)
+    total = sum(exact)
+    parts = shares(3.0, moments, z, nodes)
+    assert parts == pytest.approx([3.0 * w / total for w in exact], rel=1e-9, abs=1e-12)
 
 
-def test_divided_differences_are_newtons():
-    """f[s_0 .. s_m] of s**m is 1, of any lower power 0; the products vanish at their nodes."""
+def test_interpolation_is_exact_for_polynomials_and_one_at_its_own_node():
+    """The functional "value at u": the weights are the Lagrange basis there."""
     nodes = (0.0, -0.5, 1.0, -2.0)
-    for m, (parts, powers) in enumerate(differences(nodes)):
-        for power in range(m + 1):
-            found = sum(w * s**power for w, s in zip(parts, nodes))
-            assert found == pytest.approx(float(power == m), abs=1e-12)
-        for node in nodes[:m]:
-            assert np.polyval(powers[::-1], node) == pytest.approx(0.0, abs=1e-12)
+    for u in (-1.3, 0.4, *nodes):
+        found = apply([u**power for power in range(4)], nodes)
+        exact = [float(basis(nodes, j, np.array(u))) for j in range(4)]
+        assert found == pytest.approx(exact, abs=1e-12)
+    third = apply([0.0, 0.0, 0.0, 1.0], nodes)  # of s**3: Newton's divided difference f[s_0 .. s_3]
+    for power in range(4):
+        value = sum(w * s**power for w, s in zip(third, nodes))
+        assert value == pytest.approx(float(power == 3), abs=1e-12)
+
+
+def test_one_answer_gets_all():
+    """Also in an infinite step, in which phi_1 is 0."""
+    assert shares(0.3, moments, -math.inf, [0.0]) == [0.3]
