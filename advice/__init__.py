@@ -4,11 +4,11 @@
 ``warnings.py`` tells of a run what is known to go wrong. Nothing here touches a tensor or the host.
 """
 
-from .choose import AUTOMATIC, Pick, choose, is_automatic, preset_of, rows_for
+from .choose import AUTOMATIC, Pick, choose, preset_of, rows_for
 from .rows import DISTILLED, FAMILIES, ROWS, UNKNOWN, WIDE, Model, Row
 from .warnings import RULES, Rule, Run, answers, warnings
 
 __all__ = [
     "AUTOMATIC", "DISTILLED", "FAMILIES", "ROWS", "RULES", "UNKNOWN", "WIDE", "Model", "Pick",
-    "Row", "Rule", "Run", "answers", "choose", "is_automatic", "preset_of", "rows_for", "warnings",
+    "Row", "Rule", "Run", "answers", "choose", "preset_of", "rows_for", "warnings",
 ]

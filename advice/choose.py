@@ -17,10 +17,6 @@ class Pick(NamedTuple):
     reason: str
 
 
-def is_automatic(name: object) -> bool:
-    return isinstance(name, str) and name.strip().lower() == AUTOMATIC
-
-
 def preset_of(schedule: str) -> str:
     """The distillation that a schedule was made for; "" for a schedule of any model."""
     return PRESETS.get(schedule, "")

@@ -49,8 +49,8 @@ class Plan(Protocol):
         at ``machine.x`` and ``machine.memory`` to decide.
         """
 
-    def keeps(self, ref: Ref, k: int) -> bool:
-        """Whether ``ref`` is still needed once row k is done."""
+    def forget(self, memory: dict[Ref, torch.Tensor], k: int) -> None:
+        """Take out of the memory what is not needed once row k is done."""
 
 
 Build = Callable[[tuple[float, ...], Process], Plan]
@@ -96,7 +96,9 @@ def run(
     until = len(sigmas) - 1 if until is None else until
     if not 0 <= until < len(sigmas):
         raise ValueError(f"until must be from 0 to {len(sigmas) - 1} steps, got {until}")
-    past, x, memory = _resume(x, sigmas[0], carry)
+    past, memory = (), {}
+    if carry is not None:
+        past, x, memory = _resume(x, sigmas[0], carry)
     plan = build(past + sigmas, process)
     model = denoise if isinstance(denoise, Model) else Function(denoise)
     whole = Machine(plan, len(past), model, noise, x, memory, on_step)
@@ -111,11 +113,9 @@ def run(
 
 
 def _resume(
-    x: torch.Tensor, sigma: float, carry: Carry | None
+    x: torch.Tensor, sigma: float, carry: Carry
 ) -> tuple[tuple[float, ...], torch.Tensor, dict[Ref, torch.Tensor]]:
-    """The levels visited before ``sigma``, the latent and the memory that a run begins with."""
-    if carry is None:
-        return (), x, {}
+    """The levels visited before ``sigma``, the latent and the memory that a run goes on with."""
     if carry.sigmas[-1] != sigma:
         raise ValueError(
             f"the carried run stopped at sigma {carry.sigmas[-1]:.9g}, "
@@ -174,8 +174,8 @@ class Machine:
                 x.add_(self.noise(x, draw), alpha=draw.weight * self.plan.s_noise)
         for draw in row.excess:
             x.add_(self.noise(x, draw), alpha=draw.weight)
-        self.x, keeps = x, self.plan.keeps
-        self.memory = {ref: t for ref, t in self.memory.items() if keeps(ref, k)}
+        self.x = x
+        self.plan.forget(self.memory, k)
 
     def _answered(self, k: int, row: Row, answer: Answer) -> None:
         """Look at the answer, remember it, and show the step if it is a new one."""

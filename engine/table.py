@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from ..process import FLOW, Process, Split
 
 if TYPE_CHECKING:
+    import torch
+
     from .run import Machine
 
 Ref = tuple[str, int]  # ("x", j): what row j started from; ("d", j), ("u", j): what was answered
@@ -150,7 +152,9 @@ class Table:
     process: Process
     rows: tuple[Row, ...]
     s_noise: float = 1.0
-    taken: ClassVar[tuple[()]] = ()  # what a method of its own steps tells of them
+    # The rows do not depend on the latent: no image has its own, and no step size is told.
+    alone: ClassVar[bool] = False
+    taken: ClassVar[tuple[()]] = ()
     _last_read: dict[Ref, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -215,11 +219,6 @@ class Table:
         return any(map(attrgetter("u"), self.rows))
 
     @property
-    def alone(self) -> bool:
-        """Whether images need rows of their own: never, they do not depend on the latent."""
-        return False
-
-    @property
     def stochastic(self) -> bool:
         """Whether any row adds fresh noise."""
         return any(row.noise or row.excess for row in self.rows)
@@ -243,6 +242,12 @@ class Table:
     def keeps(self, ref: Ref, k: int) -> bool:
         """Whether a row after k still reads ``ref``."""
         return self._last_read.get(ref, -1) > k
+
+    def forget(self, memory: dict[Ref, torch.Tensor], k: int) -> None:
+        """Let go of what no row after k reads; see ``run.Plan``."""
+        for ref in [*memory]:
+            if self._last_read.get(ref, -1) <= k:
+                del memory[ref]
 
     def needed_after(self, k: int) -> set[Ref]:
         """What rows after k still read of rows up to k: all that has to be remembered."""

@@ -15,9 +15,8 @@ from .choice import AUTOMATIC, DISTILLED, Wishes, choose
 from .lists import kinds
 from .lists.names import register, sampler_names, schedule_names
 from .run import embedding, patches, wrappers
-from .run.sampler import sampler_of
 from .run.watch import Box, RunSettings
-from .sampling import ksample, note_on, sigmas_for
+from .sampling import ksample, note_on, sampler_of, sigmas_for
 from .shown import pictures, report, routes, texts
 from .shown.words import show_on_node, show_report, told
 

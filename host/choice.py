@@ -89,9 +89,14 @@ def wishes(held: Wishes | None) -> Wishes:
     return held
 
 
+def is_automatic(name: object) -> bool:
+    """Whether a sampler's or schedule's input says ``automatic``."""
+    return isinstance(name, str) and name.strip().lower() == AUTOMATIC
+
+
 def wish(kind: str, name: str, given: Mapping[str, Any]) -> Wish:
     """A sampler or a schedule by itself with its options, ``automatic`` included."""
-    if advice.is_automatic(name):
+    if is_automatic(name):
         return Later(kind, given)
     one = names.one_sampler if kind == "sampler" else names.one_schedule
     return one(name).but(given)
@@ -126,8 +131,8 @@ def choose(
         return Choice(*_as_theirs(sampler, schedule, wanted), settings, wanted.a1111)
     method, curve, reason = settle(model, steps, cfg, sampler, schedule, distilled)
     try:
-        method = wanted.on(method, bool(reason) and advice.is_automatic(sampler))
-        curve = wanted.on(curve, bool(reason) and advice.is_automatic(schedule))
+        method = wanted.on(method, bool(reason) and is_automatic(sampler))
+        curve = wanted.on(curve, bool(reason) and is_automatic(schedule))
         notes = _warnings(model, steps, cfg, method, curve, distilled)
     except ValueError as problem:
         raise blamed(problem, reason) from None
@@ -136,7 +141,7 @@ def choose(
 
 def _as_theirs(sampler: str, schedule: str, wanted: Wishes) -> tuple[Named, Named]:
     """The two names for an A1111 run, which takes nobody's options."""
-    if advice.is_automatic(schedule):
+    if is_automatic(schedule):
         sampler, schedule = names.apart(sampler, schedule)  # "Euler a Karras" chooses by itself
     made = tuple(
         wanted.on(names.as_said(kind, name))
@@ -165,11 +170,11 @@ def settle(
     known. A schedule that was made for a distilled model says what the model is, where
     ``distilled`` does not. why: None where nothing was chosen.
     """
-    free = advice.is_automatic(sampler), advice.is_automatic(schedule)
+    free = is_automatic(sampler), is_automatic(schedule)
     if free == (False, True):
         sampler, schedule = names.apart(sampler, schedule)  # "Euler a Karras" chooses by itself
-        free = False, advice.is_automatic(schedule)
-    if not any(free):
+        free = False, is_automatic(schedule)
+    if free == (False, False):
         return (*names.pair(sampler, schedule), None)
     first = None if free[0] else names.one_sampler(sampler)
     curve = None if free[1] else names.one_schedule(schedule)
@@ -226,12 +231,12 @@ def _warnings(
         facts, steps, cfg, sampler.name, schedule.name, _NONE.get(distilled, distilled),
         answers if sampler.entry else 1, getattr(sampler.options, "cfg_pp", False), start,
     )
-    return tuple("warning: " + found for found in advice.warnings(run))
+    return tuple(map("warning: {}".format, advice.warnings(run)))
 
 
 def check(sampler: str | None = None, schedule: str | None = None) -> None:
     """Raises ValueError for names that cannot be meant; ``automatic`` can."""
     names.check(
-        None if advice.is_automatic(sampler) else sampler,
-        None if advice.is_automatic(schedule) else schedule,
+        None if is_automatic(sampler) else sampler,
+        None if is_automatic(schedule) else schedule,
     )

@@ -16,12 +16,14 @@ from ..engine.streams import GENERATORS, A1111Noise
 from ..schedules.entry import tensor_of
 from . import a1111, latents
 from .asked import Asked, Setup
-from .choice import Choice
+from .choice import Choice, Later, Wish
 from .latents import Record
 from .lists.model import family_of, spec_of
 from .lists.names import Named
+from .run.automatic import AutomaticRun
+from .run.ours import HostRun
 from .run.result import Result
-from .run.sampler import sampler_of
+from .run.theirs import TheirRun
 from .run.watch import ANEW
 
 
@@ -46,6 +48,22 @@ def sigmas_for(
     if spare:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     return sigmas[-(steps + 1) :]
+
+
+def sampler_of(wish: Wish, node_id: str | None = None, **run: Any) -> Any:
+    """The host's SAMPLER: ours, or the host's own for a name of somebody else's.
+
+    node_id: where the choice of ``automatic`` is shown. run: further fields of ``HostRun``; of a
+    sampler that is not ours, of ``TheirRun``.
+    """
+    if isinstance(wish, Later):
+        return comfy.samplers.KSAMPLER(AutomaticRun(wish.given, node_id, run))
+    if wish.entry is not None:
+        return comfy.samplers.KSAMPLER(HostRun.of(wish, **run))
+    theirs = comfy.samplers.sampler_object(wish.name)
+    if hasattr(theirs, "sampler_function"):
+        theirs.sampler_function = TheirRun(theirs.sampler_function, **run)
+    return theirs
 
 
 def note_on(model: Any, schedule: Named, steps: int) -> str | None:
@@ -164,5 +182,5 @@ def ksample(
 
 def _note(notes: Any) -> dict[str, str]:
     """The notes as the report has them; nothing where there are none."""
-    said = [note for note in notes if note]
+    said = [*filter(None, notes)]
     return {"note": "\n".join(said)} if said else {}

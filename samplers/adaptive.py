@@ -136,9 +136,11 @@ class AdaptivePlan:
         """Whether any row may add fresh noise."""
         return self.options.eta > 0
 
-    def keeps(self, ref: Ref, k: int) -> bool:
-        """The start of the step that is tried, and all of this try."""
-        return ref[1] == self._base or ref[1] >= self._start
+    def forget(self, memory: dict[Ref, torch.Tensor], k: int) -> None:
+        """Keep the start of the step that is tried, and all of this try."""
+        for ref in [*memory]:
+            if self._base != ref[1] < self._start:
+                del memory[ref]
 
     def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """Tries, one after the other, from the first level of these steps to the last."""

@@ -227,4 +227,3 @@ def test_presets_are_the_schedules_with_step_counts():
 
 def test_automatic_is_no_name_of_a_registry():
     assert advice.AUTOMATIC not in samplers.REGISTRY and advice.AUTOMATIC not in schedules.REGISTRY
-    assert advice.is_automatic(" Automatic ") and not advice.is_automatic(None)

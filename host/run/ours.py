@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import comfy.k_diffusion.sampling
 import torch
 
-from ...engine.run import Carry, Noise, Plan, run
+from ...engine.run import Carry, Noise, OnStep, Plan, run
 from ...engine.streams import source
 from ...process import Process
 from ...registry import Options
@@ -20,7 +20,7 @@ from .model import HostModel
 from .noise import HostNoise
 from .patches import RUN, PatchedRun
 from .result import Result, Stopped, Tell
-from .swaps import Swap, swapped
+from .swaps import swapped
 from .watch import Box, Interrupted, RunSettings, Watch
 
 
@@ -55,10 +55,6 @@ class Call(NamedTuple):
     extra: dict[str, Any]
 
     @property
-    def process(self) -> Process:
-        return process_of(self.host.inner_model.inner_model.model_sampling)
-
-    @property
     def masked(self) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The noise and the picture that an inpainting mask keeps in place, if there is one."""
         if self.extra.get("denoise_mask") is None:
@@ -90,33 +86,34 @@ class HostRun:
     terms: Terms | None = None
     tell: Tell = None
 
+    @classmethod
+    def of(cls, named: Any, **run: Any) -> HostRun:
+        """The run of a ``Named`` sampler of ours."""
+        return cls(named.entry, named.options, on_device=named.called.endswith("_gpu"), **run)
+
     def __call__(
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
         callback: Any = None, disable: bool | None = None,
     ) -> torch.Tensor:
         call = Call(model, x, sigmas, dict(extra_args or {}))
-        with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar:
-
-            def on_step(info: dict[str, Any]) -> None:
-                bar.update(info["i"] + 1 - bar.n)
-                if callback is not None:
-                    callback(info)
-
-            swaps = self._inpainting(call)
-            with swapped(swaps) if swaps else nullcontext():
-                result = self._run(call, on_step)
+        mask = self._inpainting(call) if self.resume or self.ahead else nullcontext()
+        with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar, mask:
+            result = self._run(call, callback, bar)
         if self.tell is not None:
             self.tell(result)
         return result.x
 
-    def _run(self, call: Call, callback: Callable[[dict[str, Any]], None]) -> Result:
+    def _run(self, call: Call, callback: OnStep | None, bar: Any) -> Result:
         terms, levels = self.terms, call.sigmas.tolist()
-        process = terms.process if terms else call.process
+        sampling = call.host.inner_model.inner_model.model_sampling
+        process = terms.process if terms else process_of(sampling)
         x = terms.start(call.host) if terms else call.x
-        watch = Watch(self.settings, self.box, levels, process, x, callback)
+        watch = Watch(self.settings, self.box, levels, process, x, callback, bar)
         state = watch.state(x)
-        before, notes = self._resumed(state)
-        patches = self._patched(call, levels, before)
+        before, notes = self._resumed(state) if self.resume else (None, [])
+        patches = (call.extra.get("model_options") or {}).get(RUN)
+        if patches is not None:
+            self._inform(patches, levels, before)
         model = HostModel(call.host, call.extra, both=getattr(self.options, "cfg_pp", False))
         plan: Plan | None = None
 
@@ -147,39 +144,36 @@ class HostRun:
             tuple(plan.taken), stopped,
         )
 
-    def _inpainting(self, call: Call) -> list[Swap]:
+    def _inpainting(self, call: Call) -> AbstractContextManager[None]:
         """What the host's model holds while this part of a run with a mask is taken.
 
         The noise of what the mask keeps is the first part's. Differential diffusion looks up how
         far the run is: the whole one, not this part.
         """
-        if call.masked is None or not (self.ahead or self.resume):
-            return []
+        if call.masked is None:
+            return nullcontext()
         kept = self.resume and self.resume.masked or ()
         past = self.resume.carry.sigmas[:-1] if self.resume else ()
         whole = call.sigmas.new_tensor([*past, *call.sigmas.tolist(), *self.ahead])
-        return [
+        return swapped([
             (call.host, "sigmas", whole),
             *((call.host, name, tensor.to(call.x.device))
               for name, tensor in zip(("noise", "latent_image"), kept)),
-        ]
+        ])
 
     def _resumed(self, state: torch.Tensor) -> tuple[Carry | None, list[str]]:
         """The run to go on with, or None with the reason why not."""
-        before = self.resume and self.resume.carry
-        if before is not None and before.x.dtype != state.dtype:
+        before = self.resume.carry
+        if before.x.dtype != state.dtype:
             return None, [f"new start: the latent was made in {before.x.dtype}"]
         return before, []
 
-    def _patched(self, call: Call, levels: list[float], before: Carry | None) -> PatchedRun | None:
-        """What the patches on the MODEL know of the run, now with its other parts."""
-        patches = (call.extra.get("model_options") or {}).get(RUN)
-        if patches is not None:
-            if before or self.ahead:  # else it has the run's levels, of which these may be a part
-                past = before.sigmas[:-1] if before else ()
-                patches.sigmas = (*past, *levels, *self.ahead)
-            patches.memory = dict(self.resume.guidance) if before else {}
-        return patches
+    def _inform(self, patches: PatchedRun, levels: list[float], before: Carry | None) -> None:
+        """Tell the patches on the MODEL of the run's other parts."""
+        if before or self.ahead:  # else they have the run's levels, of which these may be a part
+            past = before.sigmas[:-1] if before else ()
+            patches.sigmas = (*past, *levels, *self.ahead)
+        patches.memory = dict(self.resume.guidance) if before else {}
 
     def _noise(self, call: Call, x: torch.Tensor) -> Noise:
         """Where the run's fresh noise comes from."""

@@ -67,15 +67,15 @@ class Watch:
     """The watch over one run: everything in it that depends on ``RunSettings``.
 
     levels: the run's sigmas. box: filled by ``finish`` where a report is wanted. callback: the
-    host's, called once a step.
+    host's, called once a step. bar: its progress on the console, where nobody else moves it.
     """
 
     def __init__(
         self, settings: RunSettings, box: Box | None, levels: Sequence[float], process: Process,
-        x: torch.Tensor, callback: OnStep | None,
+        x: torch.Tensor, callback: OnStep | None, bar: Any = None,
     ) -> None:
         self.settings, self.levels, self.device, self.box = settings, levels, x.device, box
-        self.images, self.callback = x.shape[0], callback
+        self.images, self.callback, self.bar = x.shape[0], callback, bar
         self.recorder = Recorder(levels, process, x.device) if box and box.wanted else None
         self._spared = Spared()
         self._so_far: tuple[int, torch.Tensor] | None = None
@@ -97,6 +97,8 @@ class Watch:
 
     def step(self, info: dict[str, Any]) -> None:
         """See ``engine.run.OnStep``. The host draws previews in float32."""
+        if self.bar is not None:
+            self.bar.update(info["i"] + 1 - self.bar.n)
         if self.recorder is not None:
             self.recorder.step(info)
         if self.settings.when_interrupted == KEEP and self.levels[-1] == 0:

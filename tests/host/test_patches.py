@@ -29,8 +29,7 @@ def run(parts, model=None, sampler="euler", cfg=4.0, steps=4, batch=1, guider=No
     """A run of our sampler as the nodes make it; the latent that comes out."""
     import comfy.samplers
     from stride.host.lists.names import one_sampler, one_schedule
-    from stride.host.run.sampler import sampler_of
-    from stride.host.sampling import sigmas_for
+    from stride.host.sampling import sampler_of, sigmas_for
 
     model, positive, negative = (model or parts[0], *parts[1:])
     sigmas = sigmas_for(model, one_schedule("karras"), steps)
@@ -313,7 +312,7 @@ def draw(model, **told):
     """A run of that Flux with what is told in its prompt."""
     import comfy.samplers
     from stride.host.lists.names import one_sampler
-    from stride.host.run.sampler import sampler_of
+    from stride.host.sampling import sampler_of
 
     g = torch.Generator().manual_seed(0)
     cond = [[torch.randn(1, 3, 16, generator=g),
@@ -391,8 +390,8 @@ def test_a_curve_goes_over_a_run_in_pieces(comfy, demo):
     """The host's Euler above sigma 1 and ours below: the cfgs of one run."""
     from stride import guidance as g
     from stride.host.lists.names import one_sampler
-    from stride.host.run.sampler import sampler_of
     from stride.host.run.wrappers import alternating
+    from stride.host.sampling import sampler_of
 
     parts, seen = demo["eps"], []
     model = with_hook(with_patches(parts[0], g.Curve("linear", 1.0, 0.0)),

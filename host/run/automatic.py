@@ -1,44 +1,19 @@
-"""The host's SAMPLER for a name that was looked up, or for ``automatic``."""
+"""A sampler that is chosen when it runs: ``automatic`` as a SAMPLER."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import comfy.samplers
 import torch
 
 from ... import advice
-from ..choice import Later, Wish, blamed
+from ..choice import blamed
 from ..lists import names
 from ..lists.model import facts_of
-from ..lists.names import Named
 from ..shown.words import show_on_node
 from .ours import HostRun
-from .theirs import TheirRun
-
-
-def sampler_of(wish: Wish, node_id: str | None = None, **run: Any) -> Any:
-    """The host's SAMPLER: ours, or the host's own for a name of somebody else's.
-
-    node_id: where the choice of ``automatic`` is shown. run: further fields of ``HostRun``; of a
-    sampler that is not ours, of ``TheirRun``.
-    """
-    if isinstance(wish, Later):
-        return comfy.samplers.KSAMPLER(AutomaticRun(wish.given, node_id, run))
-    if wish.entry is not None:
-        return comfy.samplers.KSAMPLER(_run_of(wish)(**run))
-    theirs = comfy.samplers.sampler_object(wish.name)
-    if hasattr(theirs, "sampler_function"):
-        theirs.sampler_function = TheirRun(theirs.sampler_function, **run)
-    return theirs
-
-
-def _run_of(named: Named) -> partial[HostRun]:
-    on_device = named.called.endswith("_gpu")
-    return partial(HostRun, named.entry, named.options, on_device=on_device)
 
 
 @dataclass(frozen=True)
@@ -46,7 +21,7 @@ class AutomaticRun:
     """A sampler function that is chosen when it runs, since only the run knows its model.
 
     The steps that count are those of the sigmas that it is given. given: options for what is
-    chosen. run: see ``sampler_of``.
+    chosen. run: see ``sampling.sampler_of``.
     """
 
     given: Mapping[str, Any]
@@ -67,4 +42,4 @@ class AutomaticRun:
         except ValueError as problem:
             raise blamed(problem, reason) from None
         show_on_node(self.node_id, reason)
-        return _run_of(named)(**self.run)(model, x, sigmas, extra_args, callback, disable)
+        return HostRun.of(named, **self.run)(model, x, sigmas, extra_args, callback, disable)
