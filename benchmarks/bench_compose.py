@@ -39,7 +39,8 @@ def main():
     from stride.host.run.ours import HostRun
 
     def sampler(name):
-        return comfy.samplers.KSAMPLER(HostRun(stride.samplers.get(name), {}))
+        entry = stride.samplers.get(name)
+        return comfy.samplers.KSAMPLER(HostRun(entry, entry.options))
 
     wanted = {"mixture, CFG 4, eps", "mixture, CFG 4, flow", "demo model, CFG 4, eps"}
     for problem in (replace(p, fine=min(p.fine, 400)) for p in problems() if p.name in wanted):
@@ -54,7 +55,7 @@ def main():
         print(f"\n{problem.name}\n{'':40}{'calls':>6}{'error':>10}  guesses")
         for label, made in rows(wrappers, sampler, change, top):
             model, said = Model(problem, model_sampling(comfy, flow)), [""]
-            if hasattr(made.sampler_function, "tell"):
+            if isinstance(made.sampler_function, wrappers.Skipping):
                 made.sampler_function.tell = partial(said.__setitem__, 0)
             found = made.sampler_function(model, x * top, sigmas, {"seed": 3}, disable=True)
             error = ((found - exact).norm(dim=1) / exact.norm(dim=1).mean()).median()

@@ -39,6 +39,7 @@ def main():
 
     stride = load_pack()
     module = sys.modules["stride.engine.run"]
+    from stride.engine.model import Function
     from stride.engine.report import Recorder
 
     samplers = stride.samplers
@@ -62,7 +63,7 @@ def main():
                     module.Guard = NoGuard if kind == "bare" else watched_guard
                     recorder = Recorder(levels, samplers.VE, x.device)
                     step = recorder.step if kind == "report" else None
-                    model = recorder.timed(answer) if kind == "report" else answer
+                    model = recorder.timed(Function(answer)) if kind == "report" else answer
                     begun = time.perf_counter()
                     end = samplers.sample(name, model, x, levels, seed=1, on_step=step)
                     if kind == "report":

@@ -61,7 +61,7 @@ def main():
     first = demo(prompt, 0.0)
 
     def run(name, denoise, x, sigmas, until=None, carry=None):
-        return stride.engine.run(
+        return stride.samplers.run(
             lambda s, p: stride.samplers.get(name).plan(s, p), denoise, x, sigmas, process,
             noise=None, until=until, carry=carry,
         )
