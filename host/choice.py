@@ -5,6 +5,7 @@ Below the nodes nobody looks a name up or checks an option: what comes from here
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +30,11 @@ class Later:
     given: Mapping[str, Any]
     name: str = AUTOMATIC
 
+    @property
+    def changed(self) -> Mapping[str, Any]:
+        """The options that are set."""
+        return self.given
+
 
 Wish = Named | Later
 
@@ -41,6 +47,13 @@ class Wishes:
     schedule: Wish | None = None
     settings: RunSettings | None = None
     a1111: A1111Settings | None = None
+
+    def __str__(self) -> str:
+        """What is set, as JSON, for whoever looks at it in a graph."""
+        wished = {wish.kind: (wish.name, wish.changed) for wish in (self.sampler, self.schedule)
+                  if wish}
+        sets = {"settings": self.settings, "a1111": self.a1111}
+        return json.dumps(wished | {key: vars(value) for key, value in sets.items() if value})
 
     def joined(self, wish: Wish) -> Wishes:
         """These and another node's sampler or schedule; a run has one of each."""
