@@ -12,11 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from ..engine.table import Draw, Ref, Row
-from ..process import VE, Process
+from ..process import Process
 from ..registry import Options, option_set
 from .entry import Deterministic, Noisy, Sampler
-
-_TRIAL = (*(10.0 * 0.87**i for i in range(40)), 0.0)
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Part:
     @cached_property
     def stochastic(self) -> bool:
         """Whether it adds noise with these options."""
-        return self.sampler.planned(_TRIAL, VE, self.options).stochastic
+        return replace(self.sampler, options=self.options).stochastic
 
     def rows(self, sigmas: tuple[float, ...], process: Process) -> tuple[Row, ...]:
         """Its rows over ``sigmas``, before CFG++."""
@@ -85,6 +83,7 @@ def alternate(parts: Sequence[Part], ends: Sequence[float]) -> Sampler:
 
 
 def _place(sigma: float, ends: Sequence[float]) -> int:
+    """Which part takes a step that starts at ``sigma``."""
     return next((i for i, end in enumerate(ends) if sigma > end), len(ends))
 
 
