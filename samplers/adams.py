@@ -20,7 +20,7 @@ from ..engine.table import Row
 from ..process import Process
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
-from .quadrature import integrate
+from .quadrature import Curve, integrate
 from .runge_kutta import CLASSICAL_4, HEUN_EULER, Stage, Tableau, staged
 
 # Adams-Bashforth on a uniform grid, newest first.
@@ -145,7 +145,7 @@ def vp_time(sigma: np.ndarray) -> np.ndarray:
     return (np.sqrt(c**2 + 2.0 * b * np.log1p(sigma**2)) - c) / b
 
 
-_VARIABLES = {"time": vp_time, "log_sigma": np.log, "sigma": np.asarray}
+_VARIABLES: dict[str, Curve] = {"time": vp_time, "log_sigma": np.log, "sigma": np.asarray}
 
 
 def deis(sigmas: tuple[float, ...], process: Process, options: Deis) -> Iterator[Row]:

@@ -214,7 +214,7 @@ class AdaptivePlan:
         """Root mean square of low - high, in units of what is accepted element by element."""
         size = torch.maximum(low.abs(), before.abs())
         room = (self.options.rtol * size).clamp_(min=self.options.atol)
-        error = torch.linalg.vector_norm((low - high) / room).item() / math.sqrt(low.numel())
+        error = float(torch.linalg.vector_norm((low - high) / room)) / math.sqrt(low.numel())
         if not math.isfinite(error):
             machine.guard.finish()  # the model's fault, if it is in an answer
             return 1e8

@@ -19,9 +19,9 @@ from ..engine.table import Row, split_row
 from ..process import Process, Split
 from ..registry import option, option_set
 from .entry import Eta, Sampler
-from .exponential_single import combine, midpoint, one_stage, three_stage
+from .exponential_single import Coefficients, combine, midpoint, one_stage, three_stage
 
-_STAGES = {1: one_stage, 2: midpoint, 3: partial(three_stage, gamma=0.0)}
+_STAGES: dict[int, Coefficients] = {1: one_stage, 2: midpoint, 3: partial(three_stage, gamma=0.0)}
 
 
 @option_set

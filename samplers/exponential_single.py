@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from ..engine.table import Draw, Row
 from ..process import Decay, Process
@@ -141,8 +142,8 @@ class Step:
 class Method:
     """What makes a sampler. rule None: the ODE to a split's lower level, then the split's noise."""
 
-    nodes: Callable[[Eta], Nodes]
-    tableau: Callable[[Eta], Coefficients]
+    nodes: Callable[[Any], Nodes]  # of the options
+    tableau: Callable[[Any], Coefficients]
     rule: Rule | None
 
     def build(
