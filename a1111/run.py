@@ -233,7 +233,7 @@ def _curve(name: str, count: int, spec: ModelSpec, settings: Settings) -> list[f
     entry = schedules.get(name)
     options = entry.configure(**chosen)
     values = np.asarray(entry.curve(spec, count, options), dtype=np.float64)
-    last = options.of(spec)[0] if name == "kl_optimal_a1111" else 0.0
+    last = spec.ends(options)[0] if name == "kl_optimal_a1111" else 0.0
     return [*values, last]
 
 

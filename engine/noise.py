@@ -33,7 +33,8 @@ def _quantiles() -> torch.Tensor:
 
 def _bits(value: float) -> int:
     """The 64 bits of a float64."""
-    return struct.unpack("<Q", struct.pack("<d", value))[0]
+    (bits,) = struct.unpack("<Q", struct.pack("<d", value))
+    return int(bits)
 
 
 class KeyedNoise:
@@ -88,7 +89,7 @@ class PathNoise:
     """
 
     HALF, DEPTH = 32.0, 16  # log2(sigma) is within +-HALF; the tree has DEPTH levels
-    LEAVES = 2**DEPTH
+    LEAVES = 1 << DEPTH
     WIDTH = 2.0 * HALF / LEAVES  # of a leaf, in octaves
 
     def __init__(self, seed: int, images: Sequence[int]) -> None:
@@ -112,11 +113,12 @@ class PathNoise:
 
     def increment(self, like: torch.Tensor, start: float, end: float) -> torch.Tensor:
         """W(end) - W(start), float32 on the CPU, before any scaling."""
-        known: dict[float, torch.Tensor] = {}
+        known = {}
         for sigma in (start, end):
             value = self._known.get(sigma)
-            fits = value is not None and value.shape == like.shape
-            known[sigma] = value if fits else self._at(like.shape, sigma)
+            if value is None or value.shape != like.shape:
+                value = self._at(like.shape, sigma)
+            known[sigma] = value
         self._known = known
         return known[end] - known[start]
 

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ..engine.table import Row, split_row
+from ..engine.table import Row
 from ..process import Process
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
-from .quadrature import integrate
-from .runge_kutta import CLASSICAL_4, HEUN_EULER, Stage, Tableau
+from .quadrature import Curve, integrate
+from .runge_kutta import CLASSICAL_4, HEUN_EULER, Stage, Tableau, staged
 
 # Adams-Bashforth on a uniform grid, newest first.
 _FIXED = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12),
@@ -32,11 +32,15 @@ Weigh = Callable[[int, float], Sequence[float]]  # (step, sigma it goes to) to w
 
 @option_set
 class Order(Eta):
+    """Options of the methods that combine a chosen number of answers."""
+
     order: int = option(4, 1, 4, "model answers combined in a step, itself included")
 
 
 @option_set
 class Adams(Order):
+    """Options of Adams-Bashforth with exact weights."""
+
     ending: str = choice(
         "denoise", ("denoise", "multistep"),
         "step to sigma 0: the denoised latent, or the formula of the other steps (A1111)",
@@ -45,6 +49,8 @@ class Adams(Order):
 
 @option_set
 class Deis(Order):
+    """Options of DEIS."""
+
     variable: str = choice(
         "time", ("time", "log_sigma", "sigma"),
         "what the polynomial is in: the time of a linear VP process, log sigma (diffusers), sigma",
@@ -53,6 +59,8 @@ class Deis(Order):
 
 @option_set
 class Gamma(Eta):
+    """Options of gradient estimation."""
+
     gamma: float = option(2.0, 1.0, 4.0, "weight of the newest answer; 1 is Euler, 1.5 is AB2")
 
 
@@ -75,11 +83,13 @@ def _multistep(
             if x[k] == 0:  # to sigma 0
                 del x[k]
             stages = [Stage(sigma, split.down, x, d)]
-        for stage in stages[:-1]:
-            yield Row(step, *stage)
-        last = stages[-1]
-        yield split_row(step, last.sigma, sigma_next, split, last.x, last.d, start=sigma)
+        yield from staged(step, stages, sigma_next, split, sigma)
         k += len(stages)
+
+
+def _latest(sigmas: tuple[float, ...], k: int, order: int) -> tuple[float, ...]:
+    """The levels of the last ``order`` answers up to step k, newest first."""
+    return sigmas[max(k + 1 - order, 0) : k + 1][::-1]
 
 
 def _fixed(sigmas: tuple[float, ...], order: int) -> Weigh:
@@ -118,7 +128,7 @@ def adams(sigmas: tuple[float, ...], process: Process, options: Adams) -> Iterat
     def weigh(k: int, down: float) -> list[float]:
         if down == 0 and options.ending == "denoise":
             return [-sigmas[k]]
-        return integrate(sigmas[max(k + 1 - options.order, 0) : k + 1][::-1], sigmas[k], down)
+        return integrate(_latest(sigmas, k, options.order), sigmas[k], down)
 
     return _multistep(sigmas, process, options.eta, weigh)
 
@@ -135,7 +145,7 @@ def vp_time(sigma: np.ndarray) -> np.ndarray:
     return (np.sqrt(c**2 + 2.0 * b * np.log1p(sigma**2)) - c) / b
 
 
-_VARIABLES = {"time": vp_time, "log_sigma": np.log, "sigma": np.asarray}
+_VARIABLES: dict[str, Curve] = {"time": vp_time, "log_sigma": np.log, "sigma": np.asarray}
 
 
 def deis(sigmas: tuple[float, ...], process: Process, options: Deis) -> Iterator[Row]:
@@ -149,7 +159,7 @@ def deis(sigmas: tuple[float, ...], process: Process, options: Deis) -> Iterator
     def weigh(k: int, down: float) -> list[float]:
         if down == 0:
             return [-sigmas[k]]
-        nodes = np.log(sigmas[max(k + 1 - options.order, 0) : k + 1][::-1])
+        nodes = np.log(_latest(sigmas, k, options.order))
         return integrate(
             nodes, nodes[0], np.log(down), kernel=np.exp, variable=lambda q: variable(np.exp(q))
         )

@@ -14,7 +14,7 @@ the second part begins again with ``h_init``. Both solve the same ODE to the sam
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -107,28 +107,30 @@ class StepControl:
         return False
 
 
-# From level sigma to another: the tableau of the step, with embedded weights.
-Pick = Callable[[float, float], Tableau]
+Pair = Callable[[float, float], Tableau]  # from level sigma to another: with embedded weights
 
 
 @dataclass
 class AdaptivePlan:
     """The rows of a run, made while it is under way; see ``run.Plan``.
 
-    pick: the pair. order: power of the step size that the lower order's error has.
+    pair: the two methods. order: power of the step size that the lower order's error has.
     taken: filled as images are run, one entry for each.
     """
 
     sigmas: tuple[float, ...]
     process: Process
-    options: Any
-    pick: Pick
+    options: Adaptive
+    pair: Pair
     order: int
     taken: list[Taken] = field(default_factory=list)
+    _start: int = field(default=0, init=False)  # the first row of the try that is under way
+    _base: int = field(default=0, init=False)  # the row that holds its latent and its first answer
     guided, alone, peak_memory = False, True, None
 
     @property
     def s_noise(self) -> float:
+        """Multiplier of all fresh noise."""
         return self.options.s_noise
 
     @property
@@ -156,15 +158,14 @@ class AdaptivePlan:
             target = target if target > floor * (1.0 + 1e-5) else floor
             split = self.process.split(sigma, target, self.options.eta)
             end = max(split.down, floor) if split.std else target
-            tableau = self.pick(sigma, end)
+            tableau = self.pair(sigma, end)
             closing = len(tableau.b) > tableau.calls  # a call at the end, for the error alone
             cost = tableau.calls + closing - (known is not None)
             self._check(taken, cost, sigma, floor, control.h)
             start, step = k, self._step(sigma)
             self._start, self._base = start, start if known is None else known
-            for i, (level, level_next, x, d) in enumerate(tableau.stages(start, sigma, end)):
-                calls = i > 0 or known is None
-                yield k, Row(step, level, level_next, *self._moved(x, d), calls=calls)
+            for i, stage in enumerate(tableau.stages(start, sigma, end)):
+                yield k, self._row(step, *stage, calls=i > 0 or known is None)
                 k += 1
             high = machine.x
             if closing:
@@ -173,7 +174,7 @@ class AdaptivePlan:
             taken.calls += cost
             known = self._base
             x, d = tableau.weigh(tableau.embedded, start, sigma, end)
-            low = machine.combined(Row(step, sigma, end, *self._moved(x, d)))
+            low = machine.combined(self._row(step, sigma, end, x, d))
             if not control.accepts(self._error(machine, before, low, high)):
                 taken.rejected += 1
                 continue
@@ -199,11 +200,15 @@ class AdaptivePlan:
         """The user's step that a level belongs to."""
         return sum(level >= sigma for level in self.sigmas) - 1
 
-    def _moved(self, *weights: dict[int, float]) -> list[dict[int, float]]:
-        """Weights by row, where the first stage was answered in an earlier try."""
-        return [
-            {self._base if j == self._start else j: w for j, w in part.items()} for part in weights
-        ]
+    def _row(
+        self, step: int, sigma: float, sigma_next: float, x: Mapping[int, float],
+        d: Mapping[int, float], calls: bool = True,
+    ) -> Row:
+        """A row of this try, whose first stage may have been answered in an earlier one."""
+        x, d = (
+            {self._base if j == self._start else j: w for j, w in part.items()} for part in (x, d)
+        )
+        return Row(step, sigma, sigma_next, x, d, calls=calls)
 
     def _error(
         self, machine: Machine, before: torch.Tensor, low: torch.Tensor, high: torch.Tensor
@@ -211,7 +216,7 @@ class AdaptivePlan:
         """Root mean square of low - high, in units of what is accepted element by element."""
         size = torch.maximum(low.abs(), before.abs())
         room = (self.options.rtol * size).clamp_(min=self.options.atol)
-        error = torch.linalg.vector_norm((low - high) / room).item() / math.sqrt(low.numel())
+        error = float(torch.linalg.vector_norm((low - high) / room)) / math.sqrt(low.numel())
         if not math.isfinite(error):
             machine.guard.finish()  # the model's fault, if it is in an answer
             return 1e8
@@ -253,7 +258,7 @@ def dpm_pair(order: int, sigma: float, end: float) -> Tableau:
     VE (x - D) / sigma is eps; on FLOW it is the velocity, and the step is the same.
     """
     h, width = math.log(sigma / end), end - sigma
-    nodes = (0.0, 1 / 2) if order == 2 else (0.0, 1 / 3, 2 / 3)
+    nodes: tuple[float, ...] = (0.0, 1 / 2) if order == 2 else (0.0, 1 / 3, 2 / 3)
     c = tuple(sigma * math.expm1(-r * h) / width for r in nodes)
     if order == 2:
         return Tableau(c, (c[1:],), (0.0, 1.0), (1.0, 0.0))
@@ -267,8 +272,8 @@ def dpm_adaptive(
     sigmas: tuple[float, ...], process: Process, options: DpmAdaptive
 ) -> AdaptivePlan:
     """Steps of DPM-Solver-12 or -23."""
-    pick = partial(dpm_pair, options.order)
-    return AdaptivePlan(sigmas, process, options, pick, options.order)
+    pair = partial(dpm_pair, options.order)
+    return AdaptivePlan(sigmas, process, options, pair, options.order)
 
 
 def adaptive_steps(

@@ -12,14 +12,12 @@ from functools import cached_property
 from typing import Any
 
 from ..engine.table import Draw, Ref, Row
-from ..process import VE, Process
+from ..process import Process
 from ..registry import Options, option_set
 from .entry import Deterministic, Noisy, Sampler
 
-_TRIAL = (*(10.0 * 0.87**i for i in range(40)), 0.0)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Part:
     """One of our samplers with its options, the defaults unless given.
 
@@ -27,21 +25,20 @@ class Part:
     """
 
     sampler: Sampler
-    options: Options | None = None
+    options: Options
 
-    def __post_init__(self) -> None:
-        if self.sampler.adaptive:
+    def __init__(self, sampler: Sampler, options: Options | None = None) -> None:
+        if sampler.adaptive:
             raise ValueError(
-                f"'{self.sampler.name}' chooses its own steps and cannot be a part of another "
-                "sampler"
+                f"'{sampler.name}' chooses its own steps and cannot be a part of another sampler"
             )
-        if self.options is None:
-            object.__setattr__(self, "options", self.sampler.options)
+        object.__setattr__(self, "sampler", sampler)
+        object.__setattr__(self, "options", sampler.options if options is None else options)
 
     @cached_property
     def stochastic(self) -> bool:
         """Whether it adds noise with these options."""
-        return self.sampler.planned(_TRIAL, VE, self.options).stochastic
+        return replace(self.sampler, options=self.options).stochastic
 
     def rows(self, sigmas: tuple[float, ...], process: Process) -> tuple[Row, ...]:
         """Its rows over ``sigmas``, before CFG++."""
@@ -85,20 +82,21 @@ def alternate(parts: Sequence[Part], ends: Sequence[float]) -> Sampler:
 
 
 def _place(sigma: float, ends: Sequence[float]) -> int:
+    """Which part takes a step that starts at ``sigma``."""
     return next((i for i, end in enumerate(ends) if sigma > end), len(ends))
 
 
 def _shared(parts: Sequence[Part]) -> Shared:
     """What the parts agree on, or a ValueError; of fresh noise only those that add some speak."""
     noisy = [part for part in parts if part.stochastic]
-    agreed = {}
+    agreed: dict[str, Any] = {}
     for name, among in (("cfg_pp", parts), ("s_noise", noisy), ("noise", noisy), ("ensd", noisy)):
         default = getattr(Shared(), name)
-        values = {part.sampler.name: getattr(part.options, name, default) for part in among}
-        if len(set(values.values())) > 1:
-            each = ", ".join(f"{sampler}: {value}" for sampler, value in values.items())
+        values = [getattr(part.options, name, default) for part in among]
+        if len(set(values)) > 1:
+            each = ", ".join(f"{part.sampler.name}: {v}" for part, v in zip(among, values))
             raise ValueError(f"option '{name}' must be the same in all parts of a run; {each}")
-        agreed[name] = next(iter(values.values()), default)
+        agreed[name] = values[0] if values else default
     return Shared(**agreed)
 
 
@@ -110,8 +108,11 @@ def _stretch(
     start = next(k for k, row in enumerate(whole) if row.step == first)
     mine = [row for row in whole if first <= row.step < end]
     taken_over = _history(whole[:start], before, sigmas)
-    out = [_moved(row, start, len(before), taken_over) for row in mine]
-    if first and (None in out or _undoes(out, before)):
+    try:
+        out = [_moved(row, start, len(before), taken_over) for row in mine]
+    except _NotThere:
+        out = []
+    if first and (not out or _undoes(out, before)):
         afresh = part.rows(sigmas[first:], process)
         out = [_moved(replace(row, step=row.step + first), 0, len(before), {})
                for row in afresh if row.step < end - first]
@@ -141,16 +142,20 @@ def _history(
     return found
 
 
-def _moved(row: Row, start: int, offset: int, taken_over: Mapping[Ref, Ref]) -> Row | None:
-    """The row with its references renumbered; None where one of them leads nowhere."""
+class _NotThere(LookupError):
+    """A method reads what the methods before it did not leave."""
+
+
+def _moved(row: Row, start: int, offset: int, taken_over: Mapping[Ref, Ref]) -> Row:
+    """The row with its references renumbered; raises _NotThere where one of them leads nowhere."""
     out: dict[str, dict[int, float]] = {"x": {}, "d": {}}
     for (kind, j), weight in row.terms:
         ref = (kind, j - start + offset) if j >= start else taken_over.get((kind, j))
-        if ref is None and weight:
-            return None
         if ref is not None:
             out[kind][ref[1]] = out[kind].get(ref[1], 0.0) + weight
-    return replace(row, **out)
+        elif weight:
+            raise _NotThere(f"{kind} of row {j}")
+    return replace(row, x=out["x"], d=out["d"])
 
 
 def _undoes(rows: Sequence[Row], before: Sequence[Row]) -> bool:

@@ -12,16 +12,16 @@ others it is of second order.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from ..engine.table import Row, split_row
 from ..process import Process, Split
 from ..registry import option, option_set
 from .entry import Eta, Sampler
-from .exponential_single import combine, midpoint, one_stage, three_stage
+from .exponential_single import Coefficients, combine, midpoint, one_stage, three_stage
 
-_TABLEAUS = {1: one_stage, 2: midpoint, 3: partial(three_stage, gamma=0.0)}
+_STAGES: dict[int, Coefficients] = {1: one_stage, 2: midpoint, 3: partial(three_stage, gamma=0.0)}
 
 
 @option_set
@@ -69,11 +69,7 @@ def dpm_fast(sigmas: tuple[float, ...], process: Process, options: Blocks) -> It
     for levels in blocks(sigmas, process, options):
         *starts, end = levels
         split = process.split(levels[0], end, options.eta)
-        for i, (x, d) in enumerate(_block(k, [*starts, split.down], process)):
-            if i + 1 < len(starts):
-                yield Row(k + i, levels[i], levels[i + 1], x, d)
-            else:
-                yield split_row(k + i, levels[i], end, split, x, d, start=levels[0])
+        yield from _rows(k, range(k, k + len(starts)), starts, end, split, process)
         k += len(starts)
 
 
@@ -91,26 +87,35 @@ def whole_blocks(
         split = Split(down, *process.renoise(down, end))
         first, last = process.log_snr(start), process.log_snr(down)
         inner = [process.sigma_at(first + (last - first) * i / order) for i in range(1, order)]
-        starts = [start, *inner]
-        for i, (x, d) in enumerate(_block(k, [*starts, down], process)):
-            if i + 1 < order:
-                yield Row(step, starts[i], starts[i + 1], x, d)
-            else:
-                yield split_row(step, starts[i], end, split, x, d, start=start)
+        yield from _rows(k, [step] * order, [start, *inner], end, split, process)
         k += order
 
 
-def _block(k: int, levels: list[float], process: Process) -> Iterator[tuple[dict, dict]]:
+def _rows(
+    k: int, steps: Sequence[int], starts: Sequence[float], end: float, split: Split,
+    process: Process,
+) -> Iterator[Row]:
+    """The rows of one block from row k on, by the step and the level of each."""
+    levels = [*starts, split.down]
+    *inner, (x_last, d_last) = _block(k, levels, process)
+    for i, (x, d) in enumerate(inner):
+        yield Row(steps[i], levels[i], levels[i + 1], x, d)
+    yield split_row(steps[-1], starts[-1], end, split, x_last, d_last, start=starts[0])
+
+
+def _block(
+    k: int, levels: Sequence[float], process: Process
+) -> Iterator[tuple[dict[int, float], dict[int, float]]]:
     """Weights of x and of D by row: one step over ``levels``, whose inner ones are its nodes."""
     start, order = levels[0], len(levels) - 1
     if order == 1:
         decay = process.diffuse(start, levels[1], 0.0)
         yield {k: decay.keep}, {k: decay.move}
         return
-    s = [level / process.alpha(level) for level in levels]
+    s = [process.ratio(level) for level in levels]
     h = math.log(s[0] / s[-1])
     nodes = tuple(math.log(s[0] / level) / h for level in s[:-1])
-    for weights, level, s_next in zip(_TABLEAUS[order](nodes, h), levels[1:], s[1:]):
+    for weights, level, s_next in zip(_STAGES[order](nodes, h), levels[1:], s[1:]):
         alpha = process.alpha(level)
         rest = [alpha * s_next * h * w for w in weights]
         slopes = combine(k, rest, alpha * (s[0] - s_next))

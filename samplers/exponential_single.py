@@ -16,12 +16,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
-from ..engine.table import Draw, Row, split_row
+from ..engine.table import Draw, Row
 from ..process import Decay, Process
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
 from .phi import phi
+from .runge_kutta import Stage, staged
 
 # Weights of D_1, D_2 ... for stage 1, stage 2 ..., the result. D_0 always gets the rest.
 Weights = tuple[tuple[float, ...], ...]
@@ -114,8 +116,8 @@ class Step:
     rule: Rule
     eta: float
 
-    def stages(self, process: Process) -> Iterator[tuple[float, dict, dict, tuple[Draw, ...]]]:
-        """(level of the call, weights of x, weights of D, draws) of each stage; the last ends.
+    def stages(self, process: Process) -> Iterator[tuple[Stage, tuple[Draw, ...]]]:
+        """Each stage with the noise that arrives at its end.
 
         First order where the log-SNR step is infinite: from a FLOW start (sigma 1) and to 0.
         """
@@ -132,15 +134,16 @@ class Step:
             marks = sorted({level for level in levels if level >= target}, reverse=True)
             decay, draws = self.rule(process, marks, self.eta)
             rest = [process.alpha(target) * h * w for w in weights]
-            yield levels[i], {self.k: decay.keep}, combine(self.k, rest, decay.move), draws
+            d = combine(self.k, rest, decay.move)
+            yield Stage(levels[i], target, {self.k: decay.keep}, d), draws
 
 
 @dataclass(frozen=True)
 class Method:
     """What makes a sampler. rule None: the ODE to a split's lower level, then the split's noise."""
 
-    nodes: Callable[[Eta], Nodes]
-    tableau: Callable[[Eta], Coefficients]
+    nodes: Callable[[Any], Nodes]  # of the options
+    tableau: Callable[[Any], Coefficients]
     rule: Rule | None
 
     def build(
@@ -152,14 +155,10 @@ class Method:
         k = 0
         for i, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
             split = process.split(sigma, sigma_next, 0.0 if self.rule else options.eta)
-            stages = list(
-                Step(k, sigma, split.down, nodes, tableau, rule, eta).stages(process)
-            )
-            for (level, x, d, draws), (end, *_) in zip(stages, stages[1:]):
-                yield Row(i, level, end, x, d, noise=draws)
-            level, x, d, draws = stages[-1]
-            last = split_row(i, level, sigma_next, split, x, d, start=sigma)
-            yield replace(last, noise=draws) if draws else last
+            step = Step(k, sigma, split.down, nodes, tableau, rule, eta)
+            stages, noises = zip(*step.stages(process))
+            for row, draws in zip(staged(i, stages, sigma_next, split, sigma), noises):
+                yield replace(row, noise=draws) if draws else row
             k += len(stages)
 
 

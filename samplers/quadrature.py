@@ -17,14 +17,16 @@ from functools import cache
 import numpy as np
 
 Curve = Callable[[np.ndarray], np.ndarray]
+Nodes = Sequence[float] | np.ndarray
 
 
 @cache
 def _gauss() -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights of 32-point Gauss-Legendre on -1..1."""
     return np.polynomial.legendre.leggauss(32)
 
 
-def lagrange(nodes: Sequence[float], u: np.ndarray) -> np.ndarray:
+def lagrange(nodes: Nodes, u: np.ndarray) -> np.ndarray:
     """L_j(u) [node, *u.shape] of the polynomials through ``nodes``, which must differ."""
     basis = np.ones((len(nodes), *np.shape(u)))
     for j, node in enumerate(nodes):
@@ -35,7 +37,7 @@ def lagrange(nodes: Sequence[float], u: np.ndarray) -> np.ndarray:
 
 
 def integrate(
-    nodes: Sequence[float], start: float, end: float,
+    nodes: Nodes, start: float, end: float,
     kernel: Curve | None = None, variable: Curve | None = None,
 ) -> list[float]:
     """Weight of each node's value in the integral from start to end.
@@ -47,6 +49,8 @@ def integrate(
     half = 0.5 * (end - start)
     q = 0.5 * (start + end) + half * points
     weights = half * weights * (1.0 if kernel is None else kernel(q))
-    if variable is None:
-        return (lagrange(nodes, q) @ weights).tolist()
-    return (lagrange(variable(np.asarray(nodes, dtype=float)), variable(q)) @ weights).tolist()
+    u = q
+    if variable is not None:
+        nodes, u = variable(np.asarray(nodes, dtype=float)), variable(q)
+    found: list[float] = (lagrange(nodes, u) @ weights).tolist()
+    return found

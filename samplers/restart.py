@@ -29,14 +29,15 @@ class Intervals(Noisy, Deterministic):
         -1, -1, 100, "restarts; -1: none below 20 steps, 1 below 36, then 2; 1 if steps are given"
     )
 
-    def plan(self, steps: int) -> tuple[int, int]:
-        """(times, steps of each) in a run of ``steps``: A1111's rule where nothing is given."""
-        times, length = (2, steps // 4) if steps >= 36 else (int(steps >= 20), 9)
-        if self.times >= 0:
-            times = self.times
-        elif self.restart_steps:
-            times = max(times, 1)
-        return times, self.restart_steps or length
+
+def _rounds(options: Intervals, steps: int) -> tuple[int, int]:
+    """(times, steps of each) in a run of ``steps``: A1111's rule where nothing is given."""
+    times, length = (2, steps // 4) if steps >= 36 else (int(steps >= 20), 9)
+    if options.times >= 0:
+        times = options.times
+    elif options.restart_steps:
+        times = max(times, 1)
+    return times, options.restart_steps or length
 
 
 def restart(sigmas: tuple[float, ...], process: Process, options: Intervals) -> Iterator[Row]:
@@ -46,7 +47,7 @@ def restart(sigmas: tuple[float, ...], process: Process, options: Intervals) -> 
     and takes the steps of the restarts from the number asked for; here they come on top, and any
     schedule is honoured.
     """
-    times, length = options.plan(len(sigmas) - 1)
+    times, length = _rounds(options, len(sigmas) - 1)
     low, high = _ends(sigmas, process, options)
     levels = _karras(sigmas[high], sigmas[low], length, process) if high < low else []
     k = 0
@@ -72,7 +73,7 @@ def _heun(k: int, step: int, sigma: float, sigma_next: float) -> Iterator[Row]:
 
 def _ends(sigmas: tuple[float, ...], process: Process, options: Intervals) -> tuple[int, int]:
     """Indices of the levels nearest to ``low`` and ``high``; the last 0 is neither."""
-    ratios = [s / a if (a := process.alpha(s)) > 0 else math.inf for s in sigmas if s > 0]
+    ratios = [process.ratio(sigma) for sigma in sigmas if sigma > 0]
 
     def nearest(level: float) -> int:
         return min(range(len(ratios)), key=lambda i: abs(ratios[i] - level))
@@ -82,7 +83,7 @@ def _ends(sigmas: tuple[float, ...], process: Process, options: Intervals) -> tu
 
 def _karras(top: float, bottom: float, steps: int, process: Process) -> list[float]:
     """Levels from top to bottom, even in (sigma / alpha)^(1/7) (Karras et al. 2022, eq. 5)."""
-    first, last = ((s / process.alpha(s)) ** (1 / 7) for s in (top, bottom))
+    first, last = (process.ratio(sigma) ** (1 / 7) for sigma in (top, bottom))
     ratios = [(first + (last - first) * i / steps) ** 7 for i in range(1, steps)]
     return [top, *(process.sigma_at(-math.log(ratio)) for ratio in ratios), bottom]
 

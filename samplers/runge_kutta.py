@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -35,10 +35,8 @@ def churned(sigma: float, steps: int, process: Process, options: Churn) -> float
     gamma = min(options.s_churn / steps, math.sqrt(2.0) - 1.0)
     if gamma == 0 or not options.s_tmin <= sigma <= options.s_tmax:
         return sigma
-    if process.name == "VE":
-        return sigma * (1.0 + gamma)
-    up = sigma * (1.0 + gamma) / (1.0 + gamma * sigma)
-    return up if up < 1.0 else sigma
+    up = sigma * (1.0 + gamma) / (1.0 + process.fall * gamma * sigma)
+    return up if process.alpha(up) > 0 else sigma
 
 
 class Stage(NamedTuple):
@@ -54,14 +52,15 @@ class Stage(NamedTuple):
 class Tableau:
     """Nodes c, strictly lower triangular stages a (without the empty first row), weights b.
 
-    embedded: weights of the second solution whose distance from the first estimates the error.
-    Stages that only it reads come last, with weight 0 in b.
+    embedded: weights of the second solution whose distance from the first estimates the error, if
+    there is one. Stages that only it reads come last, with weight 0 in b.
+    Raises ValueError where weights do not sum to what they must.
     """
 
     c: tuple[float, ...]
     a: tuple[tuple[float, ...], ...]
     b: tuple[float, ...]
-    embedded: tuple[float, ...] | None = None
+    embedded: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         shapes = [len(row) for row in self.a] == list(range(1, len(self.b)))
@@ -70,7 +69,7 @@ class Tableau:
             raise ValueError("a tableau needs a triangular a and weights b that sum to 1")
         if any(abs(s - c) > 1e-12 * max(1.0, abs(c)) for s, c in zip(sums, self.c)):
             raise ValueError("each row of a tableau's a must sum to its node c")
-        second = self.b if self.embedded is None else self.embedded
+        second = self.embedded or self.b
         if len(second) != len(self.b) or abs(sum(second) - 1.0) > 1e-12:
             raise ValueError("embedded weights must be as many as b and sum to 1")
 
@@ -128,6 +127,19 @@ DORMAND_PRINCE = Tableau(
     (5179 / 57600, 0.0, 7571 / 16695, 393 / 640, -92097 / 339200, 187 / 2100, 1 / 40),
 )
 
+def staged(
+    step: int, stages: Iterable[Stage], sigma_next: float, split: Split, start: float
+) -> Iterator[Row]:
+    """The rows of a step's stages; the split's noise, from level ``start``, comes with the last.
+
+    start: of the user's own step, since the intervals of two steps' noises must not overlap.
+    """
+    *inner, last = stages
+    for stage in inner:
+        yield Row(step, *stage)
+    yield split_row(step, last.sigma, sigma_next, split, last.x, last.d, start=start)
+
+
 Pick = Callable[[tuple[float, ...], int, float, float], Tableau]
 SplitRule = Callable[[Process, float, float, float], Split]
 
@@ -180,13 +192,8 @@ def build(
             k += 1
         split = rule(process, sigma, sigma_next, options.eta)
         tableau = pick(sigmas, step, sigma, split.down) if split.down > 0 else EULER
-        for i, stage in enumerate(tableau.stages(k, sigma, split.down), 1):
-            if i < tableau.calls:
-                yield Row(step, *stage)
-            else:
-                # Named by the list's own interval: two steps' intervals must not overlap.
-                level, _, x, d = stage
-                yield split_row(step, level, sigma_next, split, x, d, start=start)
+        stages = tableau.stages(k, sigma, split.down)
+        yield from staged(step, stages, sigma_next, split, start)
         k += tableau.calls
 
 

@@ -76,11 +76,14 @@ def sa_solver(sigmas: tuple[float, ...], process: Process, options: SASolver) ->
             d = {row: scale * w for (row, _), w in zip(known, weights)}
         return sde_row(step, sigma, sigma_next, decay, x, d)
 
-    left = len(sigmas) - 1 if sigmas[-1] == 0 else math.inf  # steps that remain, from this one
+    def lowered(order: int, step: int) -> int:
+        """The order of what leads to the answer of that step."""
+        return min(order, len(sigmas) - 1 - step) if sigmas[-1] == 0 else order
+
     k = base = 0  # the coming row; the row that started from the last corrected latent
     for step, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         history.add(k, snr[step])
-        order = min(options.corrector_order, left) if step else 0
+        order = lowered(options.corrector_order, step) if step else 0
         corrects = order > 0 and (sigma_next > 0 or options.pece)
         if corrects:
             # The step before once more, from where it started, now that its end is answered.
@@ -89,8 +92,7 @@ def sa_solver(sigmas: tuple[float, ...], process: Process, options: SASolver) ->
             if options.pece:
                 history.renew(k)
         base = k
-        left -= 1
-        row = take(step, base, max(min(options.predictor_order, left), 1))
+        row = take(step, base, max(lowered(options.predictor_order, step + 1), 1))
         yield replace(row, calls=not corrects or options.pece)
         k += 1
 

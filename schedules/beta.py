@@ -7,13 +7,14 @@ import math
 import numpy as np
 
 from ..registry import Options, option, option_set
-from .ends import Range
 from .entry import Schedule
-from .spec import ModelSpec, between
+from .spec import ModelSpec, Range, between
 
 
 @option_set
 class AlphaBeta(Options):
+    """The shape of the Beta distribution."""
+
     alpha: float = option(0.6, 0.05, 20.0, "smaller puts more steps at high noise")
     beta: float = option(0.6, 0.05, 20.0, "smaller puts more steps at low noise")
 
@@ -42,7 +43,7 @@ def beta_a1111(spec: ModelSpec, steps: int, options: AlphaBetaRange) -> np.ndarr
     A1111's and diffusers' reading of the paper, which speaks of the model's time: on the wide
     range of a VE model it spends most steps at high noise.
     """
-    low, high = options.of(spec)
+    low, high = spec.ends(options)
     x = quantile(1.0 - np.linspace(0.0, 1.0, steps), options.alpha, options.beta)
     return low + x * (high - low)
 

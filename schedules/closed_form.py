@@ -13,34 +13,38 @@ import math
 import torch
 
 from ..registry import option, option_set
-from .ends import Range
 from .entry import Schedule
-from .spec import ModelSpec
+from .spec import ModelSpec, Range
 
 
 @option_set
 class Rho(Range):
+    """Options of Karras' curve."""
+
     rho: float = option(7.0, 0.1, 100.0, "curvature; larger spends more steps at low noise")
 
 
 @option_set
 class LogRho(Range):
+    """Options of the polyexponential curve."""
+
     rho: float = option(1.0, 0.1, 100.0, "1 is exponential; larger goes down faster at first")
 
 
 def _ramp(spec: ModelSpec, steps: int, start: float = 0.0, end: float = 1.0) -> torch.Tensor:
+    """Even values [steps] from start to end, in the precision of the model's table."""
     return torch.linspace(start, end, steps, dtype=spec.dtype)
 
 
 def karras(spec: ModelSpec, steps: int, options: Rho) -> torch.Tensor:
     """Even in ``sigma ** (1 / rho)``."""
-    return even_power(spec, steps, *options.of(spec), options.rho)
+    return even_power(spec, steps, *spec.ends(options), options.rho)
 
 
 def even_power(
     spec: ModelSpec, steps: int, low: float, high: float, rho: float
 ) -> torch.Tensor:
-    """Values [steps] from high to low, even in their power 1 / rho."""
+    """Values [steps] from high to low (both above 0), even in their power 1 / rho."""
     top, bottom = high ** (1 / rho), low ** (1 / rho)
     values = top + _ramp(spec, steps) * (bottom - top)
     if rho < 1.0:  # then bottom may be below the rounding of top
@@ -50,13 +54,13 @@ def even_power(
 
 def exponential(spec: ModelSpec, steps: int, options: Range) -> torch.Tensor:
     """Even in log sigma."""
-    low, high = options.of(spec)
+    low, high = spec.ends(options)
     return _ramp(spec, steps, math.log(high), math.log(low)).exp()
 
 
 def polyexponential(spec: ModelSpec, steps: int, options: LogRho) -> torch.Tensor:
     """``log sigma = log low + r ** rho * log(high / low)``, r even from 1 to 0."""
-    low, high = options.of(spec)
+    low, high = spec.ends(options)
     ramp = _ramp(spec, steps, 1.0, 0.0) ** options.rho
     return torch.exp(ramp * (math.log(high) - math.log(low)) + math.log(low))
 
@@ -66,7 +70,7 @@ def kl_optimal(spec: ModelSpec, steps: int, options: Range) -> torch.Tensor:
 
     The host divides 0 by 0 for one step; here that step starts at the largest sigma.
     """
-    low, high = options.of(spec)
+    low, high = spec.ends(options)
     x = torch.arange(steps, dtype=spec.dtype) / max(steps - 1, 1)
     return (x * math.atan(low) + (1 - x) * math.atan(high)).tan()
 
@@ -77,14 +81,14 @@ def kl_optimal_a1111(spec: ModelSpec, steps: int, options: Range) -> torch.Tenso
     A1111's list has ``steps + 1`` such values and ends at sigma_min, not at 0: its picture keeps
     that noise. All but that last value are A1111's; the last one here is 0.
     """
-    low, high = (torch.tensor(end, dtype=spec.dtype).atan() for end in options.of(spec))
+    low, high = (torch.tensor(end, dtype=spec.dtype).atan() for end in spec.ends(options))
     x = torch.arange(steps + 1, dtype=spec.dtype) / steps
     return torch.tan(x * low + (1.0 - x) * high)[:-1]
 
 
 def cosine(spec: ModelSpec, steps: int, options: Range) -> torch.Tensor:
     """``low + (high - low) (1 - cos(pi (1 - sqrt(x)))) / 2``, x even from 0 to 1."""
-    low, high = options.of(spec)
+    low, high = spec.ends(options)
     # 1 - cos(2 a) = 2 sin(a)^2 keeps its digits near the end, where 1 - cos has none.
     half = torch.sin(0.5 * math.pi * (1.0 - _ramp(spec, steps).sqrt()))
     return low + (high - low) * half**2

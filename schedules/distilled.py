@@ -7,46 +7,43 @@ between these levels only. They are levels of the model, so its own shift does n
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from ..process import FLOW
-from ..registry import Options
-from .entry import Schedule
+from .entry import NoOptions, Schedule
 from .published import Origin, at_times
-from .spec import ModelSpec
+from .spec import ModelSpec, time_shift
+
+Levels = Callable[[int], np.ndarray]  # steps to the sigmas [steps] of such a run
 
 
-def _preset(origin: Origin, levels: Callable[[int], np.ndarray]) -> dict[str, Callable]:
-    """Curve and remark of a preset whose ``levels`` are the sigmas [n] of a run of n steps."""
+def _preset(origin: Origin, levels: Levels, **facts: Any) -> Schedule:
+    """The entry of a preset; facts: its other fields."""
 
-    def curve(spec: ModelSpec, steps: int, options: Options) -> np.ndarray:
+    def curve(spec: ModelSpec, steps: int, options: NoOptions) -> np.ndarray:
         return origin.place(levels(steps), spec)
 
-    def remark(spec: ModelSpec, steps: int, options: Options) -> str | None:
+    def remark(spec: ModelSpec, steps: int, options: NoOptions) -> str | None:
         return origin.remark(spec)
 
-    return {"curve": curve, "remark": remark}
+    return Schedule(curve=curve, remark=remark, **facts)
 
 
-def _shifted(shift: float) -> Callable[[int], np.ndarray]:
-    """``sigma = shift t / (1 + (shift - 1) t)`` at t = 1, (n - 1) / n, ... 1 / n."""
-
-    def levels(steps: int) -> np.ndarray:
-        t = np.arange(steps, 0, -1) / steps
-        return shift * t / (1.0 + (shift - 1.0) * t)
-
-    return levels
+def _even_times(shift: float) -> Levels:
+    """Times 1, (n - 1) / n, ... 1 / n, shifted."""
+    return lambda steps: time_shift(np.arange(steps, 0, -1) / steps, shift)
 
 
-def trailing(steps: int) -> np.ndarray:
+def sd_trailing(steps: int) -> np.ndarray:
     """SD's sigmas at round(1000 k / n) - 1, k = n ... 1: diffusers' spacing 'trailing'."""
     return at_times(np.round(np.arange(1000, 0, -1000 / steps)) - 1)
 
 
 def hyper(steps: int) -> np.ndarray:
-    """``trailing``; the one-step model starts at timestep 800."""
-    return at_times([800]) if steps == 1 else trailing(steps)
+    """``sd_trailing``; the one-step model starts at timestep 800."""
+    return at_times([800]) if steps == 1 else sd_trailing(steps)
 
 
 def turbo(steps: int) -> np.ndarray:
@@ -68,44 +65,45 @@ FLUX2_TURBO = (1.0, 0.6509, 0.4374, 0.2932, 0.1893, 0.1108, 0.0495, 0.00031)
 
 
 def _flow(family: str) -> Origin:
+    """A flow model's whole range."""
     return Origin((family,), FLOW, 1.0, 0.001)
 
 
 SCHEDULES = (
-    Schedule(
+    _preset(
+        Origin(("sd15", "sdxl")), lcm,
         name="lcm_timesteps", label="LCM timesteps", counts=tuple(range(1, 51)),
         source="Luo et al. 2023, arXiv:2310.04378; diffusers LCMScheduler",
-        **_preset(Origin(("sd15", "sdxl")), lcm),
     ),
-    Schedule(
+    _preset(
+        Origin(("sd2", "sdxl")), turbo,
         name="sd_turbo", label="SD Turbo", counts=tuple(range(1, 11)),
         aliases=("SDTurboScheduler",),
         source="Sauer et al. 2023, arXiv:2311.17042; ComfyUI's SDTurboScheduler",
-        **_preset(Origin(("sd2", "sdxl")), turbo),
     ),
-    Schedule(
+    _preset(
+        Origin(("sdxl",)), sd_trailing,
         name="sdxl_lightning", label="SDXL Lightning", counts=(1, 2, 4, 8),
         source="Lin et al. 2024, arXiv:2402.13929; model card: Euler, 'trailing' timesteps",
-        **_preset(Origin(("sdxl",)), trailing),
     ),
-    Schedule(
+    _preset(
+        Origin(("sd15", "sdxl")), hyper,
         name="hyper_sd", label="Hyper-SD", counts=(1, 2, 4, 8, 12),
         source="Ren et al. 2024, arXiv:2404.13686; model card: DDIM, 'trailing' timesteps",
-        **_preset(Origin(("sd15", "sdxl")), hyper),
     ),
-    Schedule(
+    _preset(
+        _flow("flux_schnell"), _even_times(1.0),
         name="flux_schnell", label="FLUX.1 schnell", counts=(1, 2, 3, 4),
         source="Black Forest Labs, flux/sampling.py get_schedule with shift=False",
-        **_preset(_flow("flux_schnell"), _shifted(1.0)),
     ),
-    Schedule(
+    _preset(
+        _flow("flux2"), lambda steps: np.array(FLUX2_TURBO),
         name="flux2_turbo", label="FLUX.2 dev Turbo", counts=(8,),
         source="fal/FLUX.2-dev-Turbo, model card (usage)",
-        **_preset(_flow("flux2"), lambda steps: np.array(FLUX2_TURBO)),
     ),
-    Schedule(
+    _preset(
+        _flow("wan"), _even_times(5.0),
         name="wan_lightning", label="Wan Lightning", counts=(4, 8),
         source="LightX2V-Wan2.2-Lightning, issue 3 (its authors): shift 5",
-        **_preset(_flow("wan"), _shifted(5.0)),
     ),
 )

@@ -1,7 +1,7 @@
 """Schedules written for flow models: sigma in 0..1, the curve starts at 1.
 
 On a FLOW model they are as published and ignore the model's own shift. On a VE model they are
-taken at equal log-SNR, scaled to the model's top (``ends.from_flow``). linear_quadratic alone is
+taken at equal log-SNR, scaled to the model's top (``mapping.from_flow``). linear_quadratic alone is
 multiplied by sigma_max, as in the host.
 """
 
@@ -13,13 +13,15 @@ import numpy as np
 import torch
 
 from ..registry import Options, choice, option, option_set
-from .ends import from_flow
 from .entry import NoOptions, Schedule
+from .mapping import from_flow
 from .spec import ModelSpec
 
 
 @option_set
 class LinearQuadratic(Options):
+    """Options of Linear Quadratic."""
+
     threshold_noise: float = option(0.025, 0.001, 0.3, "share of the way done by the linear half")
 
 
@@ -30,11 +32,6 @@ class Size(Options):
     width: int = option(1024, 16, 16384, "width of the picture in pixels")
     height: int = option(1024, 16, 16384, "height of the picture in pixels")
 
-    @property
-    def tokens(self) -> int:
-        """Patches of 16 x 16 pixels: what a Flux transformer sees."""
-        return max(round(self.width * self.height / 256), 1)
-
 
 _LOGIT = (-7.5, 9.0)
 _TERMINAL = "last sigma before 0 (shift_terminal); 0 leaves it"
@@ -42,12 +39,16 @@ _TERMINAL = "last sigma before 0 (shift_terminal); 0 leaves it"
 
 @option_set
 class Linear(Options):
+    """Options of the straight line."""
+
     shift: float = option(1.0, 0.01, 100.0, "time shift of the straight line; SD3.5 uses 3")
     terminal: float = option(0.0, 0.0, 0.99, _TERMINAL)
 
 
 @option_set
 class FluxShift(Size):
+    """Options of Flux's shift."""
+
     by: str = choice("size", ("size", "mu", "shift"), "what sets the shift")
     mu: float = option(1.15, -10.0, 10.0, "log of the shift, where set by mu")
     shift: float = option(3.0, 0.01, 100.0, "the shift, where set by shift")
@@ -58,6 +59,8 @@ class FluxShift(Size):
 
 @option_set
 class LTXV(Options):
+    """Options of LTX-Video's shift."""
+
     tokens: int = option(4096, 1, 1_000_000, "latent frames x height x width")
     base_shift: float = option(0.95, -10.0, 10.0, "mu at 1024 tokens")
     max_shift: float = option(2.05, -10.0, 10.0, "mu at 4096 tokens")
@@ -67,6 +70,8 @@ class LTXV(Options):
 
 @option_set
 class LogitNormal(Size):
+    """Options of the logit-normal curve."""
+
     mu: float = option(0.0, -3.0, 3.0, "mean of logit sigma at 512 x 512 pixels")
     std: float = option(1.5, 0.1, 5.0, "standard deviation of logit sigma")
 
@@ -104,6 +109,11 @@ def _shifted(steps: int, mu: float, terminal: float = 0.0, by: str = "mu") -> np
     return 1.0 - done * ((1.0 - terminal) / done[-1])
 
 
+def _tokens(options: Size) -> int:
+    """Patches of 16 x 16 pixels: what a Flux transformer sees."""
+    return max(round(options.width * options.height / 256), 1)
+
+
 def _mu(tokens: int, base: tuple[int, float], top: tuple[int, float]) -> float:
     """mu on the straight line through two points (tokens, mu)."""
     slope = (top[1] - base[1]) / (top[0] - base[0])
@@ -118,7 +128,7 @@ def linear(spec: ModelSpec, steps: int, options: Linear) -> np.ndarray:
 def flux_shift(spec: ModelSpec, steps: int, options: FluxShift) -> np.ndarray:
     """A straight line in time shifted by mu, itself linear in the number of tokens."""
     if options.by == "size":
-        mu = _mu(options.tokens, (256, options.base_shift), (4096, options.max_shift))
+        mu = _mu(_tokens(options), (256, options.base_shift), (4096, options.max_shift))
     else:
         mu = options.mu if options.by == "mu" else math.log(options.shift)
     by = "width and height" if options.by == "size" else options.by
@@ -142,7 +152,7 @@ def flux2(spec: ModelSpec, steps: int, options: Size) -> np.ndarray:
     ``8.738e-5 n + 1.89833`` (at 10 steps). Above 200 steps the fit's own end is kept; published
     code goes on to a shift of e^-50 at 10000 steps.
     """
-    n = options.tokens
+    n = _tokens(options)
     mu = 0.00016927 * n + 0.45666666
     if n <= 4300:
         at_10 = 8.73809524e-05 * n + 1.89833333

@@ -12,19 +12,23 @@ import numpy as np
 
 from ..registry import Options, option, option_set
 from .closed_form import even_power
-from .ends import Range, from_ve
 from .entry import Schedule
-from .spec import ModelSpec
+from .mapping import from_ve
+from .spec import ModelSpec, Range
 
 
 @option_set
 class Laplace(Range):
+    """Options of the Laplace curve."""
+
     mu: float = option(0.0, -10.0, 10.0, "log sigma where the steps are densest")
     beta: float = option(0.5, 0.05, 10.0, "width of the peak; smaller gathers more steps there")
 
 
 @option_set
 class VP(Options):
+    """Options of the linear VP process."""
+
     beta_d: float = option(19.9, 0.01, 5000.0, "growth of the noise rate")
     beta_min: float = option(0.1, 0.0, 5000.0, "noise rate at time 0")
     eps_s: float = option(0.001, 0.00001, 0.5, "time at which the last step starts")
@@ -32,6 +36,8 @@ class VP(Options):
 
 @option_set
 class EDM(Options):
+    """Options of EDM's curve."""
+
     sigma_min: float = option(0.002, 0.0001, 10.0, "last sigma / alpha before 0")
     sigma_max: float = option(80.0, 1.0, 20000.0, "first sigma / alpha")
     rho: float = option(7.0, 0.1, 100.0, "curvature; larger spends more steps at low noise")
@@ -45,8 +51,8 @@ def laplace(spec: ModelSpec, steps: int, options: Laplace) -> np.ndarray:
     hold more than one value at an end, the quantiles are those of the distribution cut to the
     range.
     """
-    start = options.of(spec)[1]
-    low, high = (math.log(end) for end in options.ratios_of(spec))
+    start = spec.ends(options)[1]
+    low, high = (math.log(end) for end in spec.ratios(options))
     x = np.linspace(0.0, 1.0, steps)
     fall = np.sign(0.5 - x) * np.log(1.0 - 2.0 * np.abs(0.5 - x) + 1e-5)
     value = options.mu - options.beta * fall
@@ -79,7 +85,7 @@ def vp(spec: ModelSpec, steps: int, options: VP) -> np.ndarray:
         root = math.sqrt(options.beta_min**2 + 2.0 * options.beta_d * rate)
         return 2.0 * rate / (options.beta_min + root)
 
-    low, high = Range().ratios_of(spec)
+    low, high = spec.ratios()
     start, end = min(1.0, time(high)), max(options.eps_s, time(low))
     if end >= start:
         raise ValueError(f"eps_s must be below {start:.6g} on this model, got {options.eps_s}")
@@ -92,7 +98,7 @@ def vp(spec: ModelSpec, steps: int, options: VP) -> np.ndarray:
 
 def edm(spec: ModelSpec, steps: int, options: EDM) -> np.ndarray:
     """Karras' curve in sigma / alpha from 80 to 0.002, as far as the model goes."""
-    low, high = Range().ratios_of(spec)
+    low, high = spec.ratios()
     low, high = max(options.sigma_min, low), min(options.sigma_max, high)
     if low >= high:
         raise ValueError(f"sigma_min must be below {high:.6g} on this model, got {low:.6g}")
@@ -106,9 +112,9 @@ def log_snr(spec: ModelSpec, steps: int, options: Range) -> np.ndarray:
     On VE models that is even in log sigma. A FLOW start has no log-SNR: the steps are even from
     the model's last level below 1 on, and the first one is then moved up to 1.
     """
-    low, high = options.ratios_of(spec)
+    low, high = spec.ratios(options)
     values = np.exp(np.linspace(math.log(high), math.log(low), steps))
-    return from_ve(spec, values, options.of(spec)[1])
+    return from_ve(spec, values, spec.ends(options)[1])
 
 
 SCHEDULES = (

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .ends import Range
 from .entry import NoOptions, Schedule
-from .spec import ModelSpec, between, interpolate
+from .spec import ModelSpec, Range, between, interpolate
 
 
 def simple(spec: ModelSpec, steps: int, options: NoOptions) -> np.ndarray:
@@ -20,7 +19,7 @@ def simple(spec: ModelSpec, steps: int, options: NoOptions) -> np.ndarray:
 
 def normal(spec: ModelSpec, steps: int, options: Range) -> np.ndarray:
     """Even in the model's time, from the largest sigma to the smallest."""
-    low, high = options.of(spec)
+    low, high = spec.ends(options)
     start, end = spec.timestep(high), spec.timestep(low)
     if spec.sigma(np.array([end]))[0] < 1e-5:  # the grid ends at 0 by itself: do not go there twice
         return spec.sigma(_line(spec, start, end, steps + 1)[:-1])
@@ -29,7 +28,7 @@ def normal(spec: ModelSpec, steps: int, options: Range) -> np.ndarray:
 
 def sgm_uniform(spec: ModelSpec, steps: int, options: Range) -> np.ndarray:
     """Even in the model's time, stopping one interval short of the smallest sigma."""
-    low, high = options.of(spec)
+    low, high = spec.ends(options)
     return spec.sigma(_line(spec, spec.timestep(high), spec.timestep(low), steps + 1)[:-1])
 
 

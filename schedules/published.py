@@ -27,7 +27,7 @@ def sd() -> ModelSpec:
     return ModelSpec.discrete()
 
 
-def at_times(times: Sequence[float]) -> np.ndarray:
+def at_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
     """Their sigmas at timesteps 0..999."""
     return np.exp(np.interp(times, np.arange(1000), np.log(sd().sigmas)))
 
@@ -38,19 +38,19 @@ def has_sd_clock(spec: ModelSpec) -> bool:
     return same and _near(spec.sigma_min, sd().sigma_min) and spec.sigma_max > 14
 
 
-def log_snr(process: Process, sigmas: np.ndarray) -> np.ndarray:
+def _log_snr(process: Process, sigmas: np.ndarray) -> np.ndarray:
     """log(alpha / sigma), with a FLOW sigma of 1 at the finite end that ``_FLOW_TOP`` tells."""
     if process is VE:
         return -np.log(sigmas)
     return np.log1p(-_FLOW_TOP * sigmas) - np.log(_FLOW_TOP * sigmas)
 
 
-def from_log_snr(process: Process, values: np.ndarray) -> np.ndarray:
-    """The inverse of ``log_snr``."""
+def _at_log_snr(process: Process, values: np.ndarray) -> np.ndarray:
+    """The inverse of ``_log_snr``."""
     return np.exp(-values) if process is VE else 1.0 / (_FLOW_TOP * (1.0 + np.exp(values)))
 
 
-def resample(curve: np.ndarray, count: int) -> np.ndarray:
+def along(curve: np.ndarray, count: int) -> np.ndarray:
     """``count`` values along a decreasing curve, even in its index, linear in log sigma.
 
     The interpolation of the Align Your Steps authors (their quick start guide), used by every
@@ -75,6 +75,7 @@ class Origin:
     bottom: float = 0.029167158
 
     def _relation(self, spec: ModelSpec) -> str:
+        """A model's noise levels beside the list's: own, alike, clock or foreign."""
         if self.process is spec.process and _near(self.top, spec.sigma_max):
             # The smallest sigma does not matter: it belongs to the model's own time grid, and the
             # same sigma of the same process is the same noise on any model.
@@ -95,11 +96,11 @@ class Origin:
             own = np.interp(np.interp(np.log(curve), logs, clock), clock, np.log(spec.sigmas))
             curve = np.where(curve < self.bottom, curve, np.exp(own))
         elif relation == "foreign":
-            old = log_snr(self.process, np.array([self.top, self.bottom]))
-            new = log_snr(spec.process, np.array([spec.sigma_max, spec.sigma_min]))
+            old = _log_snr(self.process, np.array([self.top, self.bottom]))
+            new = _log_snr(spec.process, np.array([spec.sigma_max, spec.sigma_min]))
             slope = (new[1] - new[0]) / (old[1] - old[0])
-            curve = from_log_snr(
-                spec.process, new[0] + (log_snr(self.process, curve) - old[0]) * slope
+            curve = _at_log_snr(
+                spec.process, new[0] + (_log_snr(self.process, curve) - old[0]) * slope
             )
         return np.minimum(curve, spec.sigma_max)  # published tops are rounded, 14.615 up
 
@@ -115,4 +116,5 @@ class Origin:
 
 
 def _near(a: float, b: float) -> bool:
+    """Whether two levels are the same but for rounding and conventions."""
     return abs(a / b - 1.0) < 0.02

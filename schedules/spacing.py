@@ -20,12 +20,16 @@ _HELP = "which schedulers' variant: Euler and its like, DDIM, or DPM++, UniPC, D
 
 @option_set
 class Leading(Options):
+    """Options of the leading spacing."""
+
     steps_offset: int = option(1, 0, 500, "added to every time; Stable Diffusion uses 1")
     like: str = choice("euler", _FAMILIES, _HELP)
 
 
 @option_set
 class Like(Options):
+    """The option of a spacing of which diffusers' schedulers have variants."""
+
     like: str = choice("euler", _FAMILIES, _HELP)
 
 

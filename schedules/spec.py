@@ -10,10 +10,22 @@ import numpy as np
 import torch
 
 from ..process import FLOW, VE, Process
+from ..registry import Options, option, option_set
 from . import training
 
 # The model families for which somebody published a table of noise levels.
 FAMILIES = ("sd15", "sd2", "sdxl", "svd", "flux", "flux_schnell", "flux2", "chroma", "wan")
+
+
+@option_set
+class Range(Options):
+    """The options of every curve that is given by its two ends (A1111's overrides)."""
+
+    sigma_min: float = option(0.0, 0.0, 20000.0, "last sigma before 0; 0 takes the model's")
+    sigma_max: float = option(0.0, 0.0, 20000.0, "first sigma; 0 takes the model's")
+
+
+WHOLE = Range()  # the model's own range
 
 
 @dataclass(frozen=True)
@@ -36,16 +48,44 @@ class ModelSpec:
 
     @property
     def sigma_min(self) -> float:
+        """The table's first sigma."""
         return float(self.sigmas[0])
 
     @property
     def sigma_max(self) -> float:
+        """The table's last sigma."""
         return float(self.sigmas[-1])
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision of the table."""
         return torch.float32 if self.sigmas.dtype == np.float32 else torch.float64
+
+    def ends(self, asked: Range = WHOLE) -> tuple[float, float]:
+        """(lowest, highest) sigma of a curve over the ``asked`` range.
+
+        Raises ValueError for a range that is empty, leaves the model at the top or ends below
+        0.0001.
+        """
+        if 0.0 < asked.sigma_min < 1e-4:
+            raise ValueError(f"sigma_min must be 0 or from 0.0001 on, got {asked.sigma_min}")
+        low, high = asked.sigma_min or self.sigma_min, asked.sigma_max or self.sigma_max
+        if high > self.sigma_max * (1 + 1e-6):
+            top = f"{self.sigma_max:.6g}"
+            raise ValueError(f"sigma_max must not be above the model's {top}, got {high}")
+        if low >= high:
+            raise ValueError(f"sigma_min {low:.6g} must be below sigma_max {high:.6g}")
+        return low, high
+
+    def ratios(self, asked: Range = WHOLE) -> tuple[float, float]:
+        """``ends`` in sigma / alpha.
+
+        A FLOW start has none: there the model's last level below 1 stands for it.
+        """
+        low, high = self.ends(asked)
+        if self.process is FLOW and high == 1.0:
+            high = float(np.max(self.sigmas[self.sigmas < 1.0]))
+        return self.process.ratio(low), self.process.ratio(high)
 
     @staticmethod
     def discrete(
@@ -115,8 +155,7 @@ class ModelSpec:
         """
 
         def sigma(t: np.ndarray) -> np.ndarray:
-            t = np.asarray(t, dtype=np.float64)
-            return shift * t / (1.0 + (shift - 1.0) * t)
+            return time_shift(np.asarray(t, dtype=np.float64), shift)
 
         table = sigma(np.arange(1, timesteps + 1) / timesteps)
         return ModelSpec(FLOW, table, timestep=float, sigma=sigma, shift=shift)
@@ -125,6 +164,14 @@ class ModelSpec:
     def flux(mu: float = 1.15) -> ModelSpec:
         """A flow model shifted by ``exp(mu)``, on 10000 times: Flux as the host shows it."""
         return ModelSpec.flow(math.exp(mu), 10_000)
+
+
+def time_shift(t: np.ndarray, shift: float) -> np.ndarray:
+    """``shift t / (1 + (shift - 1) t)``, times in 0..1 moved up where ``shift`` is above 1.
+
+    Esser et al. 2024, arXiv:2403.03206, eq. 23.
+    """
+    return shift * t / (1.0 + (shift - 1.0) * t)
 
 
 def interpolate(table: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -7,14 +7,15 @@ entry says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ..process import FLOW
 from ..registry import Options, choice, option, option_set
 from .entry import Schedule
-from .published import Origin, at_times, resample
+from .published import Origin, along, at_times
 from .spec import ModelSpec
 from .trajectory_data import LEVELS, TABLES
 
@@ -79,37 +80,48 @@ OPTIMAL = {
 
 @option_set
 class AlignChoice(Options):
+    """Which model's table, of the paper's four."""
+
     table: str = choice("auto", ("auto", *ALIGN), _HELP)
 
 
 @option_set
 class StableDiffusionChoice(Options):
+    """Which model's table, of those for SD1.5 and SDXL."""
+
     table: str = choice("auto", ("auto", *_SD), _HELP)
 
 
 @option_set
 class OptimalChoice(Options):
+    """Which model's table of Optimal Steps."""
+
     table: str = choice("auto", ("auto", *OPTIMAL), _HELP)
+
+
+Tables = Mapping[str, tuple[float, ...]]  # by family
+Choice = AlignChoice | StableDiffusionChoice | OptimalChoice
 
 
 @option_set
 class Coefficient(Options):
+    """Which of the denoising trajectories."""
+
     coefficient: float = option(1.2, 0.8, 1.5, "larger spends more steps at low noise")
 
 
-def _chosen(options: Options, spec: ModelSpec) -> str:
-    """Which family's table is used: "auto" is the model's own, else the first that suits it."""
-    known = type(options).__dataclass_fields__["table"].metadata["values"][1:]
-    if options.table != "auto":
-        return options.table
-    if spec.family in known:
+def _family(table: str, tables: Tables, spec: ModelSpec) -> str:
+    """Whose table is used: "auto" is the model's own, else the first that suits it."""
+    if table != "auto":
+        return table
+    if spec.family in tables:
         return spec.family
     wide = spec.sigma_max > 300 and spec.sigma_min < 0.01  # 0.002 to 700: SVD and nobody else
-    return "svd" if wide and "svd" in known else known[0]
+    return "svd" if wide and "svd" in tables else next(iter(tables))
 
 
-def _of(tables: Mapping[str, tuple[float, ...]], ends_in_zero: bool) -> dict[str, Callable]:
-    """Curve and remark of an entry with several families' tables.
+def _entry(tables: Tables, ends_in_zero: bool, **facts: Any) -> Schedule:
+    """The entry of several families' tables; facts: its other fields.
 
     ends_in_zero: the table's last value stands for the final 0, so that n values make n - 1 steps
     (the authors, ComfyUI, diffusers); else 0 comes behind it, and n values make n steps (A1111).
@@ -117,20 +129,20 @@ def _of(tables: Mapping[str, tuple[float, ...]], ends_in_zero: bool) -> dict[str
     begin at the table's last value and change next to nothing.
     """
 
-    def curve(spec: ModelSpec, steps: int, options: Options) -> np.ndarray:
-        family = _chosen(options, spec)
-        values = resample(np.array(tables[family]), steps + ends_in_zero)
+    def curve(spec: ModelSpec, steps: int, options: Choice) -> np.ndarray:
+        family = _family(options.table, tables, spec)
+        values = along(np.array(tables[family]), steps + ends_in_zero)
         return _ORIGINS[family].place(values[:steps], spec)
 
-    def remark(spec: ModelSpec, steps: int, options: Options) -> str | None:
-        return _ORIGINS[_chosen(options, spec)].remark(spec)
+    def remark(spec: ModelSpec, steps: int, options: Choice) -> str | None:
+        return _ORIGINS[_family(options.table, tables, spec)].remark(spec)
 
-    return {"curve": curve, "remark": remark}
+    return Schedule(curve=curve, remark=remark, **facts)
 
 
 def align_30(spec: ModelSpec, steps: int, options: Options) -> np.ndarray:
     """SDXL's sigmas at 31 timesteps, the last of which stands for the final 0."""
-    return _SD["sdxl"].place(resample(at_times(ALIGN_30), steps + 1)[:-1], spec)
+    return _SD["sdxl"].place(along(at_times(ALIGN_30), steps + 1)[:-1], spec)
 
 
 def trajectory(spec: ModelSpec, steps: int, options: Coefficient) -> np.ndarray:
@@ -150,42 +162,43 @@ def trajectory(spec: ModelSpec, steps: int, options: Coefficient) -> np.ndarray:
 
 
 def _trajectory(coefficient: float, steps: int) -> np.ndarray:
+    """The sigmas [steps] of one published coefficient."""
     texts = TABLES[coefficient].split("/")
     inner = map(int, texts[min(max(steps, 2), len(texts) + 1) - 2].split())
     table = np.array(LEVELS)[[0, *inner, -1]]
-    return table[:1] if steps == 1 else resample(table, steps + 1)[:-1]
+    return table[:1] if steps == 1 else along(table, steps + 1)[:-1]
 
 
 _PAPER = "Sabour et al. 2024, arXiv:2404.14507"
 SCHEDULES = (
-    Schedule(
+    _entry(
+        ALIGN, ends_in_zero=True,
         name="align_your_steps", label="Align Your Steps", options=AlignChoice(),
         aliases=("AlignYourStepsScheduler",),
         source=f"{_PAPER}, table 3, as in ComfyUI's AlignYourStepsScheduler",
-        **_of(ALIGN, ends_in_zero=True),
     ),
-    Schedule(
+    _entry(
+        ALIGN_PRINTED, ends_in_zero=False,
         name="align_your_steps_a1111", label="Align Your Steps (A1111)",
         aliases=("Align Your Steps 11",),
         options=StableDiffusionChoice(),
         source=f"{_PAPER}, table 3, as A1111 1.10 reads it: down to 0.029, then 0",
-        **_of(ALIGN_PRINTED, ends_in_zero=False),
     ),
     Schedule(
         name="align_your_steps_30", label="Align Your Steps 30", curve=align_30,
         remark=lambda spec, steps, options: _SD["sdxl"].remark(spec),
         source="Koitenshin, in AUTOMATIC1111/stable-diffusion-webui PR 15751 (SDXL timesteps)",
     ),
-    Schedule(
+    _entry(
+        ALIGN_32, ends_in_zero=False,
         name="align_your_steps_32", label="Align Your Steps 32", options=StableDiffusionChoice(),
         source="Forge and reForge, ays_32_sigmas in sd_schedulers.py",
-        **_of(ALIGN_32, ends_in_zero=False),
     ),
-    Schedule(
+    _entry(
+        ALIGN_GITS, ends_in_zero=False,
         name="align_your_steps_gits", label="Align Your Steps GITS",
         options=StableDiffusionChoice(),
         source="Forge and reForge, 'Align Your Steps GITS' in sd_schedulers.py",
-        **_of(ALIGN_GITS, ends_in_zero=False),
     ),
     Schedule(
         name="denoising_trajectory", label="Denoising trajectory (GITS)", curve=trajectory,
@@ -193,10 +206,10 @@ SCHEDULES = (
         remark=lambda spec, steps, options: _SD["sd15"].remark(spec),
         source="Chen et al. 2024, arXiv:2405.11326, as in ComfyUI's GITSScheduler",
     ),
-    Schedule(
+    _entry(
+        OPTIMAL, ends_in_zero=True,
         name="optimal_steps", label="Optimal Steps", options=OptimalChoice(),
         aliases=("OptimalStepsScheduler",),
         source="Pei et al. 2025, arXiv:2503.21774, as in ComfyUI's OptimalStepsScheduler",
-        **_of(OPTIMAL, ends_in_zero=True),
     ),
 )

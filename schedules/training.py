@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-# What a table starts and ends at unless said: (start, end) of beta.
-BETAS = {
+# What a table starts and ends at unless said: (start, end) of beta. Two curves have no start.
+BETAS: dict[str, tuple[float | None, float]] = {
     "scaled_linear": (0.00085, 0.012),
     "linear": (0.0001, 0.02),
     "sigmoid": (0.0001, 0.02),
-    "squared_cosine": (0.0, 0.999),
-    "exponential": (0.0, 0.999),
+    "squared_cosine": (None, 0.999),
+    "exponential": (None, 0.999),
 }
 _SYNONYMS = {"quadratic": "scaled_linear", "quad": "scaled_linear", "cosine": "squared_cosine",
              "squaredcos_cap_v2": "squared_cosine", "exp": "exponential"}
@@ -25,14 +25,16 @@ def betas(name: str, start: float | None, end: float | None, count: int) -> np.n
     linear: Ho et al. 2020, arXiv:2006.11239, section 4. sigmoid: a logistic curve from -6 to 6;
     Xu et al. 2022, arXiv:2203.02923 (GeoDiff). squared_cosine: Nichol and Dhariwal 2021,
     arXiv:2102.09672, eq. 17. exponential: ``alpha_bar = exp(-12 t)``. The last two have no
-    start; their end caps beta.
+    start, and one that is given changes nothing; their end caps beta.
+    start, end: the first and the last beta, as published where None. Raises ValueError for an
+    unknown name and for betas that do not rise within 0 <= beta < 1.
     """
     name = _SYNONYMS.get(name, name)
     if name not in BETAS:
         known = ", ".join([*BETAS, *_SYNONYMS])
         raise ValueError(f"unknown beta schedule '{name}'; known: {known}")
-    low, high = BETAS[name]
-    low, high = low if start is None else start, high if end is None else end
+    first, last = BETAS[name]
+    low, high = (first or 0.0) if start is None else start, last if end is None else end
     if not 0.0 <= low <= high < 1.0:
         raise ValueError(f"betas must rise within 0 <= beta < 1, got {low} to {high}")
     if name == "scaled_linear":

@@ -15,7 +15,7 @@ import torch
 from ..process import FLOW, VE, Process
 from .entry import MAX_STEPS, separate
 
-Levels = Sequence[float] | torch.Tensor
+Levels = Sequence[float] | np.ndarray | torch.Tensor
 
 
 def parse(text: str, sigma_max: float | None = None) -> torch.Tensor:
@@ -122,8 +122,11 @@ def split(levels: Levels, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     last = len(values) - 1
     if step % 1 or not 0 <= step <= last:
         raise ValueError(f"split: the step must be a whole number from 0 to {last}, got {step}")
-    parts = values[: int(step) + 1], values[int(step) :]
-    return tuple(_settled(p) if len(p) > 1 else torch.empty(0) for p in parts)
+    high, low = (
+        _settled(part) if len(part) > 1 else torch.empty(0)
+        for part in (values[: int(step) + 1], values[int(step) :])
+    )
+    return high, low
 
 
 def split_at(levels: Levels, sigma: float) -> tuple[torch.Tensor, torch.Tensor]:

@@ -133,6 +133,7 @@ def test_any_two_go_together_or_the_reason_is_said(firsts, seconds):
     (lambda: alternate([part("euler")] * 3, [1.0, 2.0]), "falling sigmas"),
     (lambda: part("dpm_adaptive"), "chooses its own steps"),
     (lambda: alternate([part("euler"), part("euler_cfg_pp")], [1.0]), "'cfg_pp' must be the same"),
+    (lambda: alternate([part("ddpm"), part("ddpm", s_noise=0.5)], [1.0]), "'s_noise' must be"),
     (lambda: inject(part("euler"), 1.5), "strength must be from 0 to 1"),
     (lambda: inject(part("euler"), 0.1, 5.0, 1.0), "turn them round"),
     (lambda: inject(part("euler_ancestral", noise="a1111"), 0.1), "noise 'a1111'"),
