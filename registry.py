@@ -269,6 +269,7 @@ class Registry(Generic[E]):
 
     @property
     def names(self) -> list[str]:
+        """The names in display order."""
         return list(self._entries)
 
     def get(self, name: str) -> E:

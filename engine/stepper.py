@@ -47,7 +47,7 @@ class Clock(Protocol):
 
 
 class _Thousandths:
-    """The clock of every flow model: its time is 1000 sigma."""
+    """The ``Clock`` of every flow model: its time is 1000 sigma."""
 
     def timestep(self, sigma: float) -> float:
         return FLOW_TIME * sigma

@@ -42,9 +42,11 @@ class Temperature(Options):
 
     @property
     def neutral(self) -> bool:
+        """Whether the predicted noise stays as it is."""
         return self.temperature == 1
 
     def __call__(self, call: Call) -> torch.Tensor:
+        """The answer so far by ``temper`` (arXiv:2510.01184, eq. 6), [B, C, ...]."""
         return temper(
             call.denoised, call.x, call.sigma, call.process, self.temperature, self.spread
         )
