@@ -183,4 +183,8 @@ RULES = (
 
 def warnings(run: Run) -> list[str]:
     """What is known to be bad about a run, a sentence each; usually nothing."""
-    return [found for rule in RULES if (found := rule.check(run))]
+    found = []
+    for rule in RULES:
+        if (sentence := rule.check(run)) is not None:
+            found.append(sentence)
+    return found

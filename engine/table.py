@@ -173,7 +173,7 @@ class Table:
             for ref, _ in row.terms:
                 last[ref] = k
             step, level = row.step, row.sigma_next
-        if step != self.steps - 1 or level != self.sigmas[-1]:
+        if step != len(self.sigmas) - 2 or level != self.sigmas[-1]:
             raise ValueError(f"the table ends at step {step}, sigma {level}")
         object.__setattr__(self, "_last_read", last)
 
@@ -234,7 +234,7 @@ class Table:
     def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """Rows, by number, of ``steps`` steps after the first ``past``; see ``run.Plan``."""
         first, last = self.first_rows[past], self.first_rows[past + steps]
-        if missing := self.needed_after(first - 1) - machine.memory.keys():
+        if past and (missing := self.needed_after(first - 1) - machine.memory.keys()):
             raise ValueError(f"the carried run did not keep {sorted(missing)}: another sampler?")
         for k in range(first, last):
             yield k, self.rows[k]

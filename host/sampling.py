@@ -175,8 +175,10 @@ def ksample(
         report["rejected"] = sum(image.rejected for image in result.taken)
     report["seconds"] = round(time.perf_counter() - started, 3)
     if asked.box is not None:
-        names = {key: report[key] for key in ("sampler", "schedule")}
-        asked.box.tell(seed=asked.seed, cfg=asked.cfg, **names, **(_note(notes) or {"note": None}))
+        asked.box.tell(
+            seed=asked.seed, cfg=asked.cfg, sampler=report["sampler"],
+            schedule=report["schedule"], **(_note(notes) or {"note": None}),
+        )
     return out, {**report, **_note([*choice.notes, *notes])}
 
 

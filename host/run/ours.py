@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import comfy.k_diffusion.sampling
 import torch
 
+from ...engine.noise import source
 from ...engine.run import Carry, Noise, OnStep, Plan, run
-from ...engine.streams import source
 from ...process import Process
 from ...registry import Options
 from ...samplers import Sampler
@@ -139,8 +139,7 @@ class HostRun:
             end = carry.x
         except Interrupted:
             end = watch.so_far()
-        held = plan.peak_memory
-        watch.finish(end, None if held is None else held + 1)
+        watch.finish(end, plan)
         stopped = None
         if self.keep and levels[-1] > 0:
             memory = patches.memory if patches else {}
