@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from . import samplers, schedules
+from .engine.model import Denoise
 from .engine.streams import source
 from .names import is_class, resolve
 from .samplers import FLOW, VE, Process, Stepper
@@ -20,10 +21,10 @@ from .schedules import ModelSpec
 
 
 def sample(
-    denoise: samplers.Denoise, x: torch.Tensor, sampler: str = "dpmpp_2m",
+    denoise: Denoise, x: torch.Tensor, sampler: str = "dpmpp_2m",
     schedule: str | None = None, steps: int | None = None, model: ModelSpec | None = None, *,
     sigmas: Sequence[float] | None = None, process: Process | None = None,
-    schedule_options: Mapping[str, float] | None = None, seed: int = 0, **options: Any,
+    schedule_options: Mapping[str, Any] | None = None, seed: int = 0, **options: Any,
 ) -> torch.Tensor:
     """Sample from x with a sampler and a schedule, and return the latent at the last sigma.
 
@@ -46,7 +47,7 @@ def stepper(
     sampler: str = "dpmpp_2m", schedule: str | None = None, steps: int | None = None,
     model: ModelSpec | None = None, *, prediction: str | None = None,
     sigmas: Sequence[float] | None = None, process: Process | None = None,
-    schedule_options: Mapping[str, float] | None = None, seed: int = 0, **options: Any,
+    schedule_options: Mapping[str, Any] | None = None, seed: int = 0, **options: Any,
 ) -> Stepper:
     """A sampler for a loop of your own, as ``samplers.Stepper`` tells.
 
@@ -66,9 +67,9 @@ def stepper(
 
 
 def _named(
-    sampler: str, schedule: str | None, schedule_options: Mapping[str, float] | None,
+    sampler: str, schedule: str | None, schedule_options: Mapping[str, Any] | None,
     options: Mapping[str, Any], sigmas: Sequence[float] | None,
-) -> tuple[str, str | None, Mapping[str, float] | None, dict[str, Any]]:
+) -> tuple[str, str | None, Mapping[str, Any] | None, dict[str, Any]]:
     """Our names for any program's, with the options that they imply under those that are given."""
     pair = resolve(sampler, schedule)
     options = {**pair.options, **options}
@@ -82,7 +83,7 @@ def _named(
 def plan(
     schedule: str | None, steps: int | None, model: ModelSpec | None,
     sigmas: Sequence[float] | None, process: Process | None,
-    schedule_options: Mapping[str, float] | None,
+    schedule_options: Mapping[str, Any] | None,
 ) -> tuple[Sequence[float], Process, ModelSpec]:
     """(sigmas, process, model) of a run from what was said of it."""
     if model is None:
@@ -90,11 +91,12 @@ def plan(
     if process not in (None, model.process):
         raise ValueError(f"process {process.name} does not fit a {model.process.name} model")
     if sigmas is not None:
-        if not (schedule is steps is schedule_options is None):
+        if any(said is not None for said in (schedule, steps, schedule_options)):
             raise ValueError("give sigmas, or a schedule with its steps and options, not both")
         return sigmas, model.process, model
     curve, count = schedules.get(schedule or "simple"), 20 if steps is None else steps
-    return curve.sigmas(model, count, **(schedule_options or {})), model.process, model
+    levels = curve.sigmas(model, count, **(schedule_options or {}))
+    return levels.tolist(), model.process, model
 
 
 __all__ = ["FLOW", "VE", "ModelSpec", "Stepper", "sample", "stepper"]

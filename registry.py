@@ -9,6 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**said):
+        """For a type checker: what it decorates makes dataclasses. ``typing`` has it since 3.11."""
+        return lambda decorator: decorator
+
+
 Value = bool | int | float | str
 
 
@@ -97,21 +106,6 @@ def choice(default: str, values: tuple[str, ...], help: str) -> Any:
     return field(default=default, metadata={"values": values, "help": help})
 
 
-if TYPE_CHECKING:  # a type checker knows dataclasses
-    option_set = dataclass
-else:
-
-    def option_set(cls: type) -> type:
-        """Makes a dataclass of a subclass of ``Options``.
-
-        ``Options`` holds once what dataclasses would write anew for each of them, which was a third
-        of the pack's import.
-        """
-        made = dataclass(repr=False, eq=False)(cls)
-        made.OPTIONS = {f.name: Option(f.name, f.default, **f.metadata) for f in fields(made)}
-        return made
-
-
 @dataclass(repr=False, eq=False)
 class Options:
     """Base of all option sets: every field is an ``option`` or a ``choice``, checked when set.
@@ -146,6 +140,21 @@ class Options:
         theirs = vars(other)
         return {name: value for name, value in vars(self).items()
                 if name not in theirs or theirs[name] != value}
+
+
+Set = TypeVar("Set", bound=Options)
+
+
+@dataclass_transform()
+def option_set(cls: type[Set]) -> type[Set]:
+    """Makes a dataclass of a subclass of ``Options``.
+
+    ``Options`` holds once what dataclasses would write anew for each of them, which was a third
+    of the pack's import.
+    """
+    made = dataclass(repr=False, eq=False)(cls)
+    made.OPTIONS = {f.name: Option(f.name, f.default, **f.metadata) for f in fields(made)}
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +269,7 @@ class Registry(Generic[E]):
 
     @property
     def names(self) -> list[str]:
+        """The names in display order."""
         return list(self._entries)
 
     def get(self, name: str) -> E:

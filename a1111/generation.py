@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import samplers, schedules
 from ..names import a1111
@@ -25,6 +25,7 @@ _CHURNED = {"Euler", "Heun", "DPM2"}  # A1111 hands these all four of Karras' se
 _PLAIN = {"Euler a", "DPM adaptive"}  # ancestral, but without s_noise
 _TIMESTEP = {"DDIM", "DDIM CFG++"}
 ROWS = {row.ours: row for row in a1111.SAMPLERS}
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,13 @@ def read(text: str, exact: bool = False) -> Generation:
     ValueError with the nearest ones, as does a number that is none or out of range.
     """
     return _Reader(text, exact).generation()
+
+
+@dataclass(frozen=True)
+class _Both(Pair):
+    """A pair whose schedule is not left open."""
+
+    schedule: str = SILENT["schedule"]
 
 
 class _Reader:
@@ -133,12 +141,13 @@ class _Reader:
             found[name] = self._number(key, SILENT[name], low, high)
         return {**found, "seed": max(found["seed"], 0)}
 
-    def _number(self, key: str, missing: float, low: float, high: float) -> Any:
+    def _number(self, key: str, missing: N, low: float, high: float) -> N:
         """The number under a key, whole if ``missing`` is; what is none raises ValueError."""
         self.taken.add(key)
         if key not in self.all:
             return missing
         kind = type(missing)
+        number: N | None
         try:
             number = kind(self.all[key])
         except ValueError:
@@ -178,7 +187,7 @@ class _Reader:
             )
         return max(ratios)
 
-    def _pair(self) -> Pair:
+    def _pair(self) -> _Both:
         sampler, schedule = self.said.get("Sampler"), self.all["Schedule type"]
         own = self.said.get("Stride sampler"), self.said.get("Stride schedule")
         self.taken |= {"Stride sampler", "Stride schedule", "Stride options"}
@@ -189,14 +198,14 @@ class _Reader:
             return self._resolved(SILENT["sampler"], SILENT["schedule"], None)
         return self._resolved(sampler, schedule, self.version)
 
-    def _pair_of_hires(self, first: Pair) -> Pair:
+    def _pair_of_hires(self, first: _Both) -> _Both:
         self.taken |= {"Hires sampler", "Hires schedule type"}
         if self.exact:
             found = a1111.hires(self.all)
             same = a1111.SAME_SAMPLER, a1111.SAME_SCHEDULE
             base = a1111.sampler_and_schedule(self.said.get("Sampler"), self.all["Schedule type"])
-            wanted = (old if new == word else new for new, word, old in zip(found, same, base))
-            return self._resolved(*wanted, self.version)
+            row, curve = (old if new == word else new for new, word, old in zip(found, same, base))
+            return self._resolved(row, curve, self.version)
         sampler, schedule = self.all["Hires sampler"], self.all["Hires schedule type"]
         if sampler == a1111.SAME_SAMPLER and schedule == a1111.SAME_SCHEDULE:
             return first
@@ -208,19 +217,19 @@ class _Reader:
         pair = self._resolved(sampler, None, self.version)
         if split(sampler)[2] or not a1111.schedule_is_apart(self.version):
             return pair  # its label had a schedule, or did without
-        return Pair(pair.sampler, pair.options, first.schedule, first.schedule_options)
+        return _Both(pair.sampler, pair.options, first.schedule, first.schedule_options)
 
-    def _resolved(self, sampler: Any, schedule: Any, version: str | None) -> Pair:
+    def _resolved(self, sampler: Any, schedule: Any, version: str | None) -> _Both:
         for kind, name in (("sampler", sampler), ("schedule", schedule)):
             if name and len(name) > 100:
                 raise ValueError(f"no {kind} is called '{name[:60]}...'")
         pair = resolve(sampler, schedule, exact=self.exact, version=version)
         self.notes += pair.notes
         if pair.schedule is None:
-            return Pair(pair.sampler, pair.options, SILENT["schedule"])
-        return pair
+            return _Both(pair.sampler, pair.options)
+        return _Both(pair.sampler, pair.options, pair.schedule, pair.schedule_options)
 
-    def _options(self, pair: Pair) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _options(self, pair: _Both) -> tuple[dict[str, Any], dict[str, Any]]:
         """The options of the sampler and of the schedule that differ from ours."""
         if self.exact:
             return {}, {}
@@ -285,7 +294,8 @@ class _Reader:
 
     def _run_mode(self, pair: Pair) -> Settings:
         """A1111's settings for its run mode here."""
-        default, found = Settings(), {"noise": "cpu" if self.all["RNG"] == "CPU" else "nv"}
+        default = Settings()
+        found: dict[str, Any] = {"noise": "cpu" if self.all["RNG"] == "CPU" else "nv"}
         self.taken.add("RNG")
         if ROWS[pair.sampler].brownian and found["noise"] == "nv":
             found["noise"] = "cpu"
@@ -294,8 +304,8 @@ class _Reader:
         for key, name in {**_RUN_SWITCHES, **_RUN_WORDS}.items():
             if key in self.said:
                 self.taken.add(key)
-                value = self.said[key]
-                value = value == "True" if key in _RUN_SWITCHES else value
+                said = self.said[key]
+                value = said == "True" if key in _RUN_SWITCHES else said
                 self._put(default, found, name, value, key)
         return Settings(**found)
 

@@ -187,9 +187,10 @@ class _Graph:
             value = node["inputs"].get(name)
             if not _is_link(value):
                 return value
-            node = self.nodes.get(str(value[0]))
-            if node is None:
+            behind = self.nodes.get(str(value[0]))
+            if behind is None:
                 return None
+            node = behind
             name = next((n for n in (name, *_VALUES) if n in node["inputs"]), "")
         return None
 
@@ -221,13 +222,17 @@ class _Graph:
                 return dict(zip(("width", "height"), sides))
         return {"width": None, "height": None}
 
-    def _options(self, node: Node, parts: Mapping[str, Node | None]) -> tuple[dict, dict]:
+    def _options(
+        self, node: Node, parts: Mapping[str, Node | None]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The options of Sampler (Stride) and Schedule (Stride) nodes that the run got."""
         found: dict[str, dict[str, Any]] = {"sampler": {}, "schedule": {}}
         chain = [parts["sampler"], parts["sigmas"], self._behind(node, "options")]
         for part in chain:
-            kind = part and _OPTION_NODES.get(str(part.get("class_type")))
-            if not kind or len(chain) > 20:
+            if part is None or len(chain) > 20:
+                continue
+            kind = _OPTION_NODES.get(str(part.get("class_type")))
+            if kind is None:
                 continue
             chain.append(self._behind(part, "options"))
             registry = samplers.REGISTRY if kind == "sampler" else schedules.REGISTRY

@@ -43,7 +43,7 @@ DEFAULTS: dict[str, Any] = {
 
 _WORDS = re.compile(r"[\w \-/]+")
 _WORD = re.compile(r"\w")
-_SPACE = re.compile(r"\s*")
+_COLON = re.compile(r":\s*")
 _ESCAPE_OR_QUOTE = re.compile(r'\\.|"')
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
@@ -58,9 +58,10 @@ def parameters(line: str) -> Iterator[tuple[str, str]]:
         start, end = found.span()
         at = end
         key = _WORD.search(line, start, end - 1)  # a key has two characters or more
-        if key is None or line[end : end + 1] != ":":
+        colon = _COLON.match(line, end)
+        if key is None or colon is None:
             continue
-        value = _SPACE.match(line, end + 1).end()
+        value = colon.end()
         stop = _string_end(line, value)
         if stop is None:
             stop = line.find(",", value)
@@ -90,9 +91,10 @@ def unquote(text: str) -> str:
     if text[:1] != '"' or text[-1:] != '"':
         return text
     try:
-        return json.loads(text)
+        found: str = json.loads(text)
     except ValueError:
         return text
+    return found
 
 
 def read(text: str) -> dict[str, str]:
@@ -172,10 +174,12 @@ _VERSION = re.compile(
     r"v?(\d+(?:\.\d+)*)(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?(\d*))?"
     r"(-\d+|[-_.]?(?:post|rev|r)[-_.]?\d*)?([-_.]?dev[-_.]?\d*)?(?:\+[a-z\d]+(?:[-_.][a-z\d]+)*)?"
 )
+# Release, phase before it, post-release and development numbers.
+VersionKey = tuple[list[int], tuple[int | str, ...], float, float]
 _PHASES = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 
-def version_key(text: str) -> tuple | None:
+def version_key(text: str) -> VersionKey | None:
     """A value that orders versions like v1.7.0-225-g1234567 as PEP 440 does, or None."""
     parts = text.split("-")
     if len(parts) > 2 and all(parts[:2]):
@@ -187,6 +191,7 @@ def version_key(text: str) -> tuple | None:
     digits = [int(part) for part in release.split(".")]
     while digits and digits[-1] == 0:
         digits.pop()
+    before: tuple[int | str, ...]
     before = (0, _PHASES.get(phase, phase), int(number or 0)) if phase else (1,)
     if phase is None and post is None and dev is not None:
         before = (-1,)
@@ -197,16 +202,20 @@ def _number(part: str | None, missing: float) -> float:
     return missing if part is None else int(re.sub(r"\D", "", part) or 0)
 
 
+def is_before(version: str, release: str) -> bool:
+    """Whether a version comes before that release; one that is no version does not."""
+    one, other = version_key(version), version_key(release)
+    return one is not None and other is not None and one < other
+
+
 def _switches(found: Mapping[str, Any]) -> dict[str, bool]:
     """The settings that A1111 turns on to repeat a picture of an older release."""
-    version = version_key(str(found.get("Version", "")))
-    if version is None:
-        return {}
-    before_160, before_180 = (version < version_key(v) for v in ("1.6.0", "1.8.0"))
+    version = str(found.get("Version", ""))
+    before_160, before_180 = (is_before(version, release) for release in ("1.6.0", "1.8.0"))
     on = {
         "Old prompt editing timelines": before_160 and "[" in found["Prompt"],
         "Pad conds v0": before_160 and found.get("Sampler") in ("DDIM", "PLMS"),
-        "Downcast alphas_cumprod": version < version_key("1.7.0-225"),
+        "Downcast alphas_cumprod": is_before(version, "1.7.0-225"),
         "Refiner switch by sampling steps": before_180 and bool(found.get("Refiner")),
     }
     return {key: True for key, is_on in on.items() if is_on}

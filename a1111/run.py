@@ -25,6 +25,7 @@ from ..registry import Options, key, unknown
 from ..samplers import FLOW, VE
 from ..samplers.dpm_fast import whole_blocks
 from ..schedules import ModelSpec, training
+from ..schedules.spec import Range
 from .settings import DEFAULT, Settings
 
 _CHURNED = {"euler", "heun", "dpm_2"}  # it hands these all four of Karras' settings
@@ -34,6 +35,7 @@ _ANCESTRAL = {"euler_ancestral", "dpm_adaptive", *_NOISED}
 _DDIM = {"ddim", "ddim_cfg_pp"}
 _RANGED = {"normal", "sgm_uniform", "karras", "exponential", "polyexponential", "kl_optimal_a1111",
            "beta_a1111"}
+_OURS = {row.name: row.ours for row in a1111.SCHEDULES if row.ours}
 _CFG_PP = 1.0 / 12.5  # its DDIM CFG++ takes the guidance scale of plain guidance
 _MOST = 0.999  # of the way up, whatever the denoising strength
 
@@ -85,9 +87,12 @@ class Model:
 
     def at(self, times: np.ndarray) -> np.ndarray:
         """Sigmas at fractional timesteps, float64; log alpha_bar is linear in between."""
+        if self.alpha_bar is None:
+            raise ValueError("this model has no timesteps")
         logs = np.log(self.alpha_bar.astype(np.float64))
         bar = np.exp(np.interp(times, np.arange(len(logs)), logs))
-        return np.sqrt((1.0 - bar) / bar)
+        sigmas: np.ndarray = np.sqrt((1.0 - bar) / bar)
+        return sigmas
 
 
 @dataclass(frozen=True)
@@ -205,11 +210,10 @@ def _schedule(
         spec = replace(known, process=spec.process, family=spec.family)
     asked = schedule_row(schedule)
     own = asked.ours is None and not row.schedule
-    if asked.ours is None:
-        asked = schedule_row(row.schedule or "uniform")
+    name = asked.ours or _OURS[row.schedule or "uniform"]
     discard = row.discard_penultimate or settings.discard_penultimate
-    levels = _curve(asked.ours, steps + discard, spec, DEFAULT if own else settings)
-    levels = np.asarray(levels, dtype=np.float32).tolist()
+    curve = _curve(name, steps + discard, spec, DEFAULT if own else settings)
+    levels: list[float] = np.asarray(curve, dtype=np.float32).tolist()
     if discard:
         del levels[-2]
     return levels
@@ -233,8 +237,9 @@ def _curve(name: str, count: int, spec: ModelSpec, settings: Settings) -> list[f
     entry = schedules.get(name)
     options = entry.configure(**chosen)
     values = np.asarray(entry.curve(spec, count, options), dtype=np.float64)
-    last = spec.ends(options)[0] if name == "kl_optimal_a1111" else 0.0
-    return [*values, last]
+    if name == "kl_optimal_a1111" and isinstance(options, Range):  # ends at its lowest sigma
+        return [*values, spec.ends(options)[0]]
+    return [*values, 0.0]
 
 
 def _on_sigmas(
@@ -243,7 +248,9 @@ def _on_sigmas(
 ) -> Plan:
     """A run of a k-diffusion sampler."""
     entry, chosen = samplers.get(row.ours), _options(row, settings)
-    levels = whole if climbed is None else whole[max(planned - climbed - 1, 0) :]
+    levels: Sequence[float] = whole
+    if climbed is not None:
+        levels = whole[max(planned - climbed - 1, 0) :]
     if len(levels) < 2:
         return Plan(entry, entry.options, (), whole, 1.0, 0.0, settings)
     top, latent = levels[0], 0.0
@@ -361,8 +368,8 @@ def _unipc_levels(
         return np.empty(0)
     first = 1.0 if from_noise else times[-1] / 1000.0 + last
     if settings.unipc_skip == "logSNR":
-        ends = model.at((np.array([first, last]) - last) * 1000.0)
-        return np.array(_even(*ends.tolist(), count))
+        top, bottom = model.at((np.array([first, last]) - last) * 1000.0).tolist()
+        return np.array(_even(top, bottom, count))
     power = 2 if settings.unipc_skip == "time_quadratic" else 1
     line = np.linspace(first ** (1 / power), last ** (1 / power), count + 1) ** power
     return model.at((line - last) * 1000.0)

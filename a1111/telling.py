@@ -107,9 +107,9 @@ def _settings(run: Pass, mode: Settings | None, notes: list[str]) -> dict[str, A
          KEYS_OF_SCHEDULES),
     ):  # fmt: skip
         for name, value in _changed(entry, chosen):
-            key = next((key for key, option in keys.items() if option == name), None)
-            if key:
-                values[key] = value
+            theirs = next((key for key, option in keys.items() if option == name), None)
+            if theirs:
+                values[theirs] = value
             elif name == "noise" and value in _SOURCES:
                 values["RNG"] = _SOURCES[value]
             elif name == "ensd":

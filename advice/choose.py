@@ -23,6 +23,7 @@ def preset_of(schedule: str) -> str:
 
 
 def rows_for(model: Model, distilled: str = "") -> list[Row]:
+    """The rows of the model's family for that distillation, "" for none; there may be none."""
     kind = model.kind
     return [row for row in ROWS if row.family == kind and row.distilled == distilled]
 
@@ -64,5 +65,6 @@ def choose(model: Model, steps: int, cfg: float | None = None, distilled: str = 
 
 
 def span(reach: tuple[float, float]) -> str:
+    """A range in words: "4" or "5 to 9"."""
     low, high = reach
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"

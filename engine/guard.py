@@ -90,14 +90,16 @@ class Guard:
 
 def _size(tensor: torch.Tensor) -> torch.Tensor:
     """The largest magnitude, a scalar on the tensor's device; NaN and Inf show in it."""
-    return torch.linalg.vector_norm(tensor, math.inf).float()
+    size: torch.Tensor = torch.linalg.vector_norm(tensor, math.inf)
+    return size.float()
 
 
 class _Sizes:
     """Numbers on a device and, on CUDA, their copy on the way to the CPU."""
 
     def __init__(self, on_device: torch.Tensor) -> None:
-        self.on_device, self._event = on_device, None
+        self.on_device = on_device
+        self._event: torch.cuda.Event | None = None
         if on_device.device.type == "cuda":
             self.copied = torch.empty(on_device.shape, dtype=on_device.dtype, pin_memory=True)
             self.copied.copy_(on_device, non_blocking=True)
@@ -106,7 +108,8 @@ class _Sizes:
 
     def arrived(self) -> bool:
         """Whether the copy can be read; asking does not wait."""
-        return self._event is not None and self._event.query()
+        arrived: bool = self._event is not None and self._event.query()
+        return arrived
 
 
 def _verdict(bad: dict[str, bool], dtype: str) -> tuple[str, list[str]]:

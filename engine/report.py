@@ -69,7 +69,7 @@ class Report:
 
     def plain(self) -> dict[str, Any]:
         """The report as JSON takes it; what is not finite is None."""
-        return _plain(asdict(self))
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
     def json(self) -> str:
         """The report as JSON."""
@@ -130,7 +130,8 @@ class _Clock:
 
     def between(self, start: Any, end: Any) -> float:
         """Seconds; on CUDA only once the device has come to ``end``."""
-        return start.elapsed_time(end) / 1000.0 if self.cuda else end - start
+        seconds: float = start.elapsed_time(end) / 1000.0 if self.cuda else end - start
+        return seconds
 
 
 class Recorder:
@@ -173,8 +174,8 @@ class Recorder:
         i, x, d = info["i"], info["x"], info["denoised"]
         image = self._steps[-1][1] if self._steps else 0
         again = bool(self._steps) and i <= self._steps[-1][0]  # the next image begins
-        if self._steps:
-            self._measure(None if again else x)
+        if self._before is not None:
+            self._measure(self._before, None if again else x)
             before, begun = len(self._calls) - 1, self._calls[-1][0]  # it has had one answer
         else:
             before, begun = 0, self._begun
@@ -189,10 +190,10 @@ class Recorder:
         """The level of step i; NaN for a method with steps of its own that does not tell it."""
         return self.sigmas[i] if i < len(self.sigmas) else math.nan
 
-    def _measure(self, x: torch.Tensor | None) -> None:
-        """How far the last step went, to x; unknown where x is None."""
-        moved = self._before.new_full((), math.nan) if x is None else (
-            _root_mean_square((x - self._before).float())
+    def _measure(self, before: torch.Tensor, x: torch.Tensor | None) -> None:
+        """How far the last step went, from before to x; unknown where x is None."""
+        moved = before.new_full((), math.nan) if x is None else (
+            _root_mean_square((x - before).float())
         )
         self._moved.append(moved.float())
 
@@ -205,8 +206,8 @@ class Recorder:
             torch.cuda.synchronize(x.device)
             memory = torch.cuda.max_memory_allocated(x.device)
             memory_kind = "the most that torch held on the GPU, the model included"
-        if self._steps:
-            self._measure(x if x.shape == self._before.shape else None)
+        if self._before is not None:
+            self._measure(self._before, x if x.shape == self._before.shape else None)
         self._before = None
         numbers = torch.stack(self._numbers).tolist() if self._numbers else []
         moved = torch.stack(self._moved).tolist() if self._moved else []

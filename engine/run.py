@@ -29,10 +29,25 @@ class Noise(Protocol):
 class Plan(Protocol):
     """What a run follows: a Table, or an adaptive method that makes its rows on the way."""
 
-    sigmas: tuple[float, ...]
-    s_noise: float
-    peak_memory: int | None  # most tensors remembered between two rows, beside x; if it is known
-    taken: Sequence[Any]  # what a method that chooses its steps tells of them, image by image
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """The levels of the run since its cold start."""
+
+    @property
+    def s_noise(self) -> float:
+        """Multiplier of all fresh noise."""
+
+    @property
+    def peak_memory(self) -> int | None:
+        """Most tensors remembered between two rows, beside x; None where it is not known."""
+
+    @property
+    def taken(self) -> Sequence[Any]:
+        """What a method that chooses its steps tells of them, image by image."""
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether any row may add fresh noise."""
 
     @property
     def guided(self) -> bool:

@@ -58,10 +58,12 @@ class Sparing(Model):
         return Sparing(self._model.alone(image), 0, self.free, self.told)
 
     def __call__(self, x: torch.Tensor, level: float) -> Answer:
-        images, done, answers, freed = x.shape[0], 0, [], False
+        images, done, free, freed = x.shape[0], 0, self.free, False
+        answers: list[Answer] = []
         while done < images:
             part = range(done, min(done + (self.most or images), images))
-            answer = self._answer(x, level, part, last=freed and len(part) == 1)
+            last = free is None or (freed and len(part) == 1)
+            answer = self._answer(x, level, part, last)
             if answer is not None:
                 answers.append(answer)
                 done = part.stop
@@ -70,7 +72,8 @@ class Sparing(Model):
             if freed:
                 self.most = (len(part) + 1) // 2
                 self._some.clear()
-            self.free()
+            if free is not None:
+                free()
             freed = True
         return answers[0] if len(answers) == 1 else _joined(answers)
 
@@ -84,7 +87,7 @@ class Sparing(Model):
                 self._some[part] = self._model.some(part)
             return self._some[part](x[part.start : part.stop], level)
         except Exception as error:
-            if last or self.free is None or not out_of_memory(error):
+            if last or not out_of_memory(error):
                 raise
             return None  # here the error, and with it the tensors of its frames, is let go
 

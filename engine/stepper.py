@@ -14,7 +14,7 @@ The sample is kept as the host keeps it: on VE models ``x = x0 + sigma eps`` wha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -25,15 +25,15 @@ import torch
 from ..process import FLOW, Process
 from .model import Answer, Model
 from .noise import KeyedNoise
-from .run import Machine, Noise
-from .table import Table
+from .run import Machine, Noise, Plan
+from .table import Row, Table
 
 FLOW_TIME = 1000.0  # the time of a flow model at sigma 1, as in diffusers
 _SYNONYMS = {"epsilon": "eps", "v_prediction": "v", "flow_prediction": "flow"}
 _KEYED = partial(KeyedNoise, 0)
 _PREDICTIONS = {"VE": ("eps", "v", "sample"), "FLOW": ("flow", "sample")}
 
-Output = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
+Output = torch.Tensor | tuple[torch.Tensor, ...]  # D, or what a network returns it in
 
 
 class Clock(Protocol):
@@ -44,6 +44,25 @@ class Clock(Protocol):
 
     def sigma(self, times: np.ndarray) -> np.ndarray:
         """The noise levels at times [k]."""
+
+
+class _Thousandths:
+    """The ``Clock`` of every flow model: its time is 1000 sigma."""
+
+    def timestep(self, sigma: float) -> float:
+        return FLOW_TIME * sigma
+
+    def sigma(self, times: np.ndarray) -> np.ndarray:
+        return times / FLOW_TIME
+
+
+def _clock_of(process: Process, model: Clock | None) -> Clock:
+    """Whoever knows the times of a run; a VE model has to be given."""
+    if process is FLOW:
+        return _Thousandths()
+    if model is None:
+        raise ValueError("a VE model's timesteps need the model (schedules.ModelSpec)")
+    return model
 
 
 class StepOutput(NamedTuple):
@@ -67,7 +86,7 @@ class Stepper:
     """
 
     def __init__(
-        self, table: Table, model: Clock | None = None, prediction: str = "eps", *,
+        self, table: Plan, model: Clock | None = None, prediction: str = "eps", *,
         noise: Callable[[Sequence[int]], Noise] = _KEYED,
     ) -> None:
         if not isinstance(table, Table):
@@ -80,8 +99,7 @@ class Stepper:
                 f"prediction '{prediction}' does not fit a {self.process.name} model; "
                 f"accepted: {', '.join(accepted)}"
             )
-        if self.process is not FLOW and model is None:
-            raise ValueError("a VE model's timesteps need the model (schedules.ModelSpec)")
+        self._clock = _clock_of(self.process, model)
         self._noise = noise
         asked = [k for k, row in enumerate(table.rows) if row.calls]
         # Rows before the first call only lift x to a higher level: the sample starts there.
@@ -99,6 +117,9 @@ class Stepper:
     def reset(self) -> None:
         """Go back to the first call, to sample once more."""
         self._machine: Machine | None = None
+        rows = enumerate(self.table.rows)
+        self._rows: Iterator[tuple[int, Row]] = islice(rows, self._first, None)
+        self._due = next(self._rows)  # the row whose call comes next
         self._done = 0
 
     @property
@@ -106,7 +127,9 @@ class Stepper:
         """VE or FLOW."""
         return self.table.process
 
-    def scale_model_input(self, sample: torch.Tensor, timestep: float | torch.Tensor):
+    def scale_model_input(
+        self, sample: torch.Tensor, timestep: float | torch.Tensor
+    ) -> torch.Tensor:
         """What the network takes at this call: on VE models ``sample / sqrt(1 + sigma^2)``."""
         sigma = self._level(timestep)
         return sample if self.process is FLOW else sample / math.hypot(1.0, sigma)
@@ -124,8 +147,9 @@ class Stepper:
         sigma = self._level(timestep)
         x = sample.float() if sample.dtype in (torch.float16, torch.bfloat16) else sample
         outputs = model_output if isinstance(model_output, tuple) else (model_output,)
-        answer = Answer(*(self._denoised(out, x, sigma) for out in outputs))
-        machine = self._machine or self._start(x)
+        d, *others = (self._denoised(out, x, sigma) for out in outputs)
+        answer = Answer(d, others[0] if others else None)
+        machine = self._machine = self._machine or self._start(x)
         k, row = self._due
         machine.x = x.clone() if self.table.keeps(("x", k), k) else x
         machine.take(k, row, answer)
@@ -160,10 +184,7 @@ class Stepper:
 
     def _start(self, x: torch.Tensor) -> Machine:
         noise = self._noise(range(x.shape[0]))
-        machine = Machine(self.table, 0, Model(), noise, x, {}, None)  # the caller asks it
-        self._rows = islice(enumerate(self.table.rows), self._first, None)
-        self._machine, self._due = machine, next(self._rows)
-        return machine
+        return Machine(self.table, 0, Model(), noise, x, {}, None)  # the caller asks the model
 
     def _denoised(self, out: torch.Tensor, x: torch.Tensor, sigma: float) -> torch.Tensor:
         out = out.to(x)
@@ -175,15 +196,13 @@ class Stepper:
         return x - sigma * out  # eps on VE, velocity on FLOW
 
     def _time(self, sigma: float) -> float:
-        return FLOW_TIME * sigma if self.process is FLOW else self.model.timestep(sigma)
+        return self._clock.timestep(sigma)
 
     def _sigma(self, time: float) -> float:
         """The level at one of our timesteps, or at any other time of the model."""
         if time in self._times:
             return self._levels[self._times.index(time)]
-        if self.process is FLOW:
-            return time / FLOW_TIME
-        return float(self.model.sigma(np.array([time]))[0])
+        return float(self._clock.sigma(np.array([time]))[0])
 
     def _level(self, timestep: float | torch.Tensor) -> float:
         """The sigma of the call that is due, if ``timestep`` is its time (to half precision)."""

@@ -29,7 +29,7 @@ class Stream:
     """
 
     def __init__(self) -> None:
-        self._last: dict[tuple, torch.Tensor] = {}
+        self._last: dict[tuple[float, float, int], torch.Tensor] = {}
 
     def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
         """Noise shaped, placed and typed like ``like`` [images, ...]."""
@@ -95,7 +95,8 @@ def philox_4x32(counter: np.ndarray, key: int) -> np.ndarray:
     return np.stack([a, b, c, d]).astype(np.uint32)
 
 
-GENERATORS = {"a1111": CpuGenerator, "a1111_nv": NvGenerator}
+Generator = CpuGenerator | NvGenerator
+GENERATORS: dict[str, type[Generator]] = {"a1111": CpuGenerator, "a1111_nv": NvGenerator}
 
 
 class Start(NamedTuple):
@@ -128,7 +129,7 @@ class A1111Noise(Stream):
         super().__init__()
         self.kind, self.seed, self.images, self.ensd = kind, seed, list(images), ensd
         self.start, self.levels = start, list(levels)
-        self._generators: list[CpuGenerator | NvGenerator] = []
+        self._generators: list[Generator] = []
         self._drawn = 0
 
     def of(self, k: int) -> A1111Noise:
@@ -193,7 +194,8 @@ def slerp(part: float, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     Each line along the height is a vector by itself. Where they hardly differ the weights are
     the other way round, as there.
     """
-    cosine = (a / a.norm(dim=1, keepdim=True) * (b / b.norm(dim=1, keepdim=True))).sum(1)
+    along: torch.Tensor = a / a.norm(dim=1, keepdim=True) * (b / b.norm(dim=1, keepdim=True))
+    cosine = along.sum(1)
     if cosine.mean() > 0.9995:
         return a * part + b * (1.0 - part)
     angle = cosine.acos().unsqueeze(1)

@@ -45,9 +45,15 @@ class APG(Options):
 
     @property
     def neutral(self) -> bool:
+        """Whether it is plain guidance: the parallel part kept, no limit, no momentum."""
         return self.eta == 1 and not self.norm_threshold and not self.momentum
 
     def __call__(self, call: Call) -> torch.Tensor:
+        """The answer so far plus what APG changes of plain guidance, [B, C, ...]; cfg 1 as it is.
+
+        With momentum the call's memory holds the last difference and its sigma. Raises ValueError
+        where momentum meets another batch than the one it remembers.
+        """
         if call.uncond is None:
             return call.denoised
         plain = call.cond - call.uncond

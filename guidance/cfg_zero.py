@@ -38,9 +38,15 @@ class CFGZero(Options):
 
     @property
     def neutral(self) -> bool:
+        """Whether it neither fits the negative answer nor waits."""
         return not self.fit and not self.zero_steps
 
     def __call__(self, call: Call) -> torch.Tensor:
+        """The answer so far plus ``fitted_change``, or x itself in the first steps, [B, C, ...].
+
+        A run that does not start from 0.99 of the model's sigma_max or above has no steps that
+        wait. Raises ValueError for zero_steps on a VE model.
+        """
         denoised = call.denoised
         if self.fit and call.uncond is not None:
             denoised = denoised + fitted_change(call.cond, call.uncond, call.x, call.scale)

@@ -34,7 +34,9 @@ class Rescale(Options):
 
     @property
     def neutral(self) -> bool:
+        """Whether nothing of the rescaled answer is taken."""
         return self.phi == 0
 
     def __call__(self, call: Call) -> torch.Tensor:
+        """The answer so far by ``rescale`` (arXiv:2305.08891, eq. 14-16), [B, C, ...]."""
         return rescale(call.denoised, call.cond, call.x, call.sigma, call.process, self.phi)

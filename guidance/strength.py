@@ -49,9 +49,11 @@ class Interval(Options):
 
     @property
     def neutral(self) -> bool:
+        """Whether the interval holds every level that a model has."""
         return self.sigma_low == 0 and self.sigma_high == 10000
 
     def factor(self, sigma: float, sigmas: Sequence[float]) -> float:
+        """1 within the interval, else 0; sigmas, the levels of the run, do not matter."""
         return 1.0 if self.sigma_low < sigma <= self.sigma_high else 0.0
 
 
@@ -65,9 +67,15 @@ class Curve(Options):
 
     @property
     def neutral(self) -> bool:
+        """Whether the factor is 1 at every step."""
         return self.start == 1 and (self.end == 1 or self.shape == "constant")
 
     def factor(self, sigma: float, sigmas: Sequence[float]) -> float:
+        """The factor on ``cfg - 1`` at a level of the run over ``sigmas``, from 0 to 10.
+
+        With t the ``progress``: ``start + (end - start) t``, cosine with ``(1 - cos(pi t)) / 2``
+        for t.
+        """
         if self.shape == "constant":
             return self.start
         t = progress(sigma, sigmas)
@@ -78,7 +86,10 @@ class Curve(Options):
 
 @dataclass(frozen=True)
 class Points:
-    """The same by hand: factors spread evenly over the steps, with straight lines between."""
+    """The same by hand: factors spread evenly over the steps, with straight lines between.
+
+    values: one or more, each from 0 to 10; others raise ValueError.
+    """
 
     values: tuple[float, ...]
 
@@ -88,7 +99,7 @@ class Points:
 
     @classmethod
     def parse(cls, text: str) -> Points:
-        """Numbers parted by commas or spaces."""
+        """Numbers parted by commas or spaces; raises ValueError for any other text."""
         try:
             return cls(tuple(float(word) for word in text.replace(",", " ").split()))
         except ValueError:
@@ -99,9 +110,11 @@ class Points:
 
     @property
     def neutral(self) -> bool:
+        """Whether every factor is 1."""
         return all(v == 1 for v in self.values)
 
     def factor(self, sigma: float, sigmas: Sequence[float]) -> float:
+        """The factor on ``cfg - 1`` at a level of the run over ``sigmas``, from 0 to 10."""
         place = progress(sigma, sigmas) * (len(self.values) - 1)
         i = min(int(place), max(len(self.values) - 2, 0))
         a, b = self.values[i], self.values[min(i + 1, len(self.values) - 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..process import Process
+from ..process import VE, Process
 from ..registry import Options, option, option_set
 from .call import Call
 
@@ -21,7 +21,7 @@ def temper(
     ``spread`` grows r becomes 1/T, the constant scaling of the noise (Ning et al. 2023,
     arXiv:2308.15321) wherever there is signal at all.
     """
-    alpha = process.alpha(sigma)
+    alpha = 1.0 if process is VE else 1.0 - sigma  # ``process.alpha``, of a tensor
     gain = alpha * spread**2 * (1.0 - temperature)
     gain = gain / (alpha**2 * spread**2 * temperature + sigma**2)
     # D - x0 of the rescaled noise, with the division by alpha taken out: alpha may be 0.
@@ -42,9 +42,11 @@ class Temperature(Options):
 
     @property
     def neutral(self) -> bool:
+        """Whether the predicted noise stays as it is."""
         return self.temperature == 1
 
     def __call__(self, call: Call) -> torch.Tensor:
+        """The answer so far by ``temper`` (arXiv:2510.01184, eq. 6), [B, C, ...]."""
         return temper(
             call.denoised, call.x, call.sigma, call.process, self.temperature, self.spread
         )

@@ -72,9 +72,11 @@ class Threshold(Options):
 
     @property
     def neutral(self) -> bool:
+        """Whether nothing of the change is taken."""
         return self.strength == 0
 
     def __call__(self, call: Call) -> torch.Tensor:
+        """The answer so far, by the share ``strength`` changed by ``threshold``, [B, C, ...]."""
         d = call.denoised
         return torch.lerp(d, threshold(d, self.percentile, self.limit), self.strength)
 
@@ -89,9 +91,11 @@ class Mimic(Options):
 
     @property
     def neutral(self) -> bool:
+        """Whether nothing of the change is taken."""
         return self.strength == 0
 
     def __call__(self, call: Call) -> torch.Tensor:
+        """The answer so far, by the share ``strength`` changed by ``mimic``, [B, C, ...]."""
         d = call.denoised
         if call.uncond is None:
             return d

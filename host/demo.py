@@ -4,8 +4,12 @@ LoRA, hooks, masks, area conditioning and CFG batching are the host's code and w
 model: only the innermost network, the tokenizer and the upscaler are ours.
 """
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import comfy.latent_formats
 import comfy.model_base
@@ -29,7 +33,7 @@ PIXELS = 8  # picture pixels along one latent pixel
 log = logging.getLogger("stride")
 
 
-def load(kind, outlines=0.0):
+def load(kind: str, outlines: float = 0.0) -> tuple[Any, Any, DemoVAE]:
     """(MODEL, CLIP, VAE) of the demo network as an "eps", "v" or "flow" model.
 
     outlines: strength of the demo LoRA, put on by the host as by its own loader. Each call reads
@@ -73,12 +77,15 @@ class Rewrite(torch.nn.Module):
 
     dtype = torch.float32
 
-    def __init__(self, kind, denoiser):
+    def __init__(self, kind: str, denoiser: Any) -> None:
         super().__init__()
         self.kind = kind
         self.denoiser = denoiser
 
-    def forward(self, x, timesteps, context=None, sigma=None, **ignored):
+    def forward(
+        self, x: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor | None = None,
+        sigma: torch.Tensor | None = None, **ignored: Any,
+    ) -> torch.Tensor:
         """x [B, 4, H, W] scaled by the host, context [B, T, text], sigma [B]: the prediction."""
         if self.kind == "flow":
             return self.denoiser.flow(x, sigma, context)
@@ -89,13 +96,13 @@ class Rewrite(torch.nn.Module):
 class DemoModel(comfy.model_base.BaseModel):
     """The host's model around ``Rewrite``; it hands on sigma itself, not a rounded timestep."""
 
-    def __init__(self, kind, denoiser):
+    def __init__(self, kind: str, denoiser: Any) -> None:
         types = comfy.model_base.ModelType
         model_type = {"eps": types.EPS, "v": types.V_PREDICTION, "flow": types.FLOW}[kind]
         super().__init__(DemoConfig(DemoConfig.unet_config), model_type)
         self.diffusion_model = Rewrite(kind, denoiser)
 
-    def _apply_model(self, x, t, *args, **kwargs):
+    def _apply_model(self, x: torch.Tensor, t: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         return super()._apply_model(x, t, *args, sigma=t, **kwargs)
 
 
@@ -105,10 +112,12 @@ class DemoModel(comfy.model_base.BaseModel):
 class DemoTokenizer:
     """Words to weighted tokens, with the host's ``(word:1.2)`` syntax."""
 
-    def __init__(self, **ignored):
+    def __init__(self, **ignored: Any) -> None:
         pass
 
-    def tokenize_with_weights(self, text, return_word_ids=False, **ignored):
+    def tokenize_with_weights(
+        self, text: str, return_word_ids: bool = False, **ignored: Any
+    ) -> dict[str, list[list[tuple[Any, ...]]]]:
         """One row of (token, weight) pairs; words outside the vocabulary are named in the log."""
         clip = comfy.sd1_clip
         parts = [
@@ -122,7 +131,8 @@ class DemoTokenizer:
             row = [(token, weight, i + 1) for i, (token, weight) in enumerate(row)]
         return {"demo": [row]}
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Empty: the vocabulary is code, and a saved checkpoint need not hold it."""
         return {}
 
 
@@ -131,17 +141,19 @@ class DemoText(torch.nn.Module):
 
     dtypes = {torch.float32}
 
-    def __init__(self, text, device=None, **ignored):
+    def __init__(self, text: Any, device: Any = None, **ignored: Any) -> None:
         super().__init__()
         self.text = text.to(device)
 
-    def set_clip_options(self, options):
+    def set_clip_options(self, options: Mapping[str, Any]) -> None:
         """The encoder has no layers to skip; clip skip does nothing."""
 
-    def reset_clip_options(self):
-        pass
+    def reset_clip_options(self) -> None:
+        """Nothing was set, so nothing is undone."""
 
-    def encode_token_weights(self, tokens):
+    def encode_token_weights(
+        self, tokens: Mapping[str, Any]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Context [1, T, text]; a weight moves a token away from the empty prompt's."""
         pairs = [pair for row in tokens["demo"] for pair in row]
         place = self.text.places
@@ -151,11 +163,12 @@ class DemoText(torch.nn.Module):
         context = empty + (self.text(numbers) - empty) * weights
         return context.to(comfy.model_management.intermediate_device()), None
 
-    def load_sd(self, state_dict):
+    def load_sd(self, state_dict: Mapping[str, torch.Tensor]) -> Any:
+        """Take up weights; the names that are missing or strange are returned, as torch does."""
         return self.load_state_dict(state_dict, strict=False)
 
 
-def _target(text):
+def _target(text: Any) -> Any:
     target = comfy.supported_models_base.ClipTarget(DemoTokenizer, DemoText)
     target.params = {"text": text}
     return target
@@ -170,28 +183,33 @@ class DemoVAE:
     downscale_ratio = upscale_ratio = PIXELS
     latent_channels = 4
 
-    def decode(self, samples, **ignored):
+    def decode(self, samples: torch.Tensor, **ignored: Any) -> torch.Tensor:
         """Latents [B, 4, H, W] to pictures [B, 8 H, 8 W, 3] in 0..1."""
         rgb = samples[:, :3].float()
         rgb = F.interpolate(rgb, scale_factor=PIXELS, mode="bicubic", align_corners=False)
         return ((rgb + 1) / 2).clamp(0, 1).movedim(1, -1)
 
-    def encode(self, pixels, **ignored):
+    def encode(self, pixels: torch.Tensor, **ignored: Any) -> torch.Tensor:
         """Pictures [B, H, W, 3] in 0..1 to latents [B, 4, H / 8, W / 8]."""
         rgb = pixels[..., :3].movedim(-1, 1).float() * 2 - 1
         return F.pad(F.avg_pool2d(rgb, PIXELS), (0, 0, 0, 0, 0, 1))
 
-    def decode_tiled(self, samples, **ignored):
+    def decode_tiled(self, samples: torch.Tensor, **ignored: Any) -> torch.Tensor:
+        """``decode``, in one piece: resampling needs no tiles."""
         return self.decode(samples)
 
-    def encode_tiled(self, pixels, **ignored):
+    def encode_tiled(self, pixels: torch.Tensor, **ignored: Any) -> torch.Tensor:
+        """``encode``, in one piece."""
         return self.encode(pixels)
 
-    def spacial_compression_decode(self):
+    def spacial_compression_decode(self) -> int:
+        """Picture pixels along one latent pixel, 8."""
         return PIXELS
 
-    def spacial_compression_encode(self):
+    def spacial_compression_encode(self) -> int:
+        """The same, on the way to a latent."""
         return PIXELS
 
-    def temporal_compression_decode(self):
+    def temporal_compression_decode(self) -> None:
+        """None: these are no videos."""
         return None

@@ -190,8 +190,8 @@ def hires(text: Mapping[str, Any]) -> tuple[str, str]:
     base = text.get("Sampler"), text.get("Schedule type")
     same = SAME_SAMPLER, SAME_SCHEDULE
     said = (text.get("Hires sampler", same[0]), text.get("Hires schedule type", same[1]))
-    wanted = (first if own == word else own for own, word, first in zip(said, same, base))
-    found = sampler_and_schedule(*wanted)
+    name, curve = (first if own == word else own for own, word, first in zip(said, same, base))
+    found = sampler_and_schedule(name, curve)
     sampler, schedule = (w if new == old else new for w, new, old in zip(same, found, base))
     return sampler, schedule
 
@@ -220,7 +220,10 @@ def release(version: str | None) -> tuple[int, int, int] | None:
     A fork's own number comes first in its text and A1111's, after a v, last.
     """
     found = re.findall(r"v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})", version or "")
-    return tuple(map(int, found[-1])) if found else None
+    if not found:
+        return None
+    major, minor, patch = map(int, found[-1])
+    return major, minor, patch
 
 
 def schedule_is_apart(version: str | None) -> bool:

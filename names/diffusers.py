@@ -49,7 +49,8 @@ class Settings:
 
     def __init__(self, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         self.values = {k: given.get(k, default) for k, default in defaults.items()}
-        self.defaults, self.notes = defaults, []
+        self.defaults = defaults
+        self.notes: list[str] = []
         self.read: set[str] = set()
 
     def __getitem__(self, setting: str) -> Any:
@@ -83,7 +84,8 @@ def _ddim(name: str) -> Callable[[Settings], Chosen]:
 
 def _multistep(s: Settings) -> Chosen:
     order, heun = s["solver_order"], s["solver_type"] == "heun"
-    kind, options = s["algorithm_type"], {}
+    kind = s["algorithm_type"]
+    options: dict[str, Any] = {}
     if kind == "dpmsolver++":
         if order == 1:
             return "euler", {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,7 +51,7 @@ def resolve(
     schedule = schedule or scheduler
     if exact:
         return _with(settings, _exactly(sampler, schedule))
-    asked = None if _open(schedule) else schedule.strip()
+    asked = _said(schedule)
     if asked and not _schedule(asked) and (cls := _class(asked)):
         found = _of_diffusers(cls, None, settings)
         if sampler and resolve(sampler).sampler != found.sampler:
@@ -66,7 +66,8 @@ def resolve(
         return _with(settings, _of_a1111(name, said, asked, version))
     if said and asked and schedule_named(said) != schedule_named(asked):
         raise ValueError(contradiction(sampler, said, asked))
-    curve = None if _open(said or asked) else schedule_named(said or asked)
+    wanted = _said(said or asked)
+    curve = None if wanted is None else schedule_named(wanted)
     return _with(settings, Pair(samplers.get(name).name, options, curve))
 
 
@@ -122,19 +123,19 @@ def split(text: str) -> tuple[str, dict[str, Any], str | None]:
     if text.lower() in a1111.OLD_ALIASES:
         name, schedule = a1111.OLD_ALIASES[text.lower()]
         return name, {}, schedule
-    known, longest = samplers.REGISTRY, None
+    longest: tuple[str, str] | None = None
     for cut in (i for i, c in enumerate(text) if not c.isalnum()):
         left, right = text[:cut], text[cut:].lstrip(" +,/(-_")
         if left not in samplers.REGISTRY or not right:
             continue
-        if right in schedules.REGISTRY or _open(right):
+        if right in schedules.REGISTRY or _said(right) is None:
             return left, {}, right
         longest = left, right
     if longest:
         known = schedules.REGISTRY
         problem = unknown("schedule", longest[1], known.names, known.spellings)
         raise ValueError(f"'{text}': '{longest[0]}' is a sampler, but {problem}")
-    return known.get(text).name, options, None  # which raises
+    return samplers.get(text).name, options, None  # which raises
 
 
 def plain(name: str) -> str:
@@ -142,15 +143,15 @@ def plain(name: str) -> str:
     return name[len(PREFIX) :] if name.lower().startswith(PREFIX) else name
 
 
-def _open(schedule: str | None) -> bool:
-    """Whether a text leaves the schedule to the sampler."""
-    return schedule is None or key(schedule) in ("", "automatic")
+def _said(schedule: str | None) -> str | None:
+    """The schedule that a text names; None where it leaves that to the sampler."""
+    return None if schedule is None or key(schedule) in ("", "automatic") else schedule.strip()
 
 
 def _exactly(sampler: str | None, schedule: str | None) -> Pair:
     """What A1111 1.10.1 runs for any two words."""
     labels = a1111.sampler_and_schedule(sampler, schedule, convert_automatic=False)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if not (sampler or "").startswith(labels[0]):
         notes = (f"A1111 does not know '{sampler}' and runs {labels[0]}",)
     return _carried(*labels, a1111.ours(*labels)[1], notes)
@@ -188,7 +189,7 @@ def _of_a1111(name: str, said: str | None, asked: str | None, version: str) -> P
         # A setting of that time, stored with the picture, which won over the label.
         notes.append(f"the stored schedule {asked} wins over {said} in the sampler's name")
         said = None
-    wanted = None if _open(asked or said) else asked or said
+    wanted = _said(asked or said)
     label = _LABELS.get(key(name))
     if label is None:
         entry = samplers.get(name)
@@ -218,7 +219,9 @@ def _a1111_schedule(name: str) -> a1111.Chosen:
     return (row.ours if row and row.ours else schedules.get(name).name), {}
 
 
-def _carried(sampler: str, schedule: str, curve: a1111.Chosen, notes: Any) -> Pair:
+def _carried(
+    sampler: str, schedule: str, curve: a1111.Chosen, notes: Iterable[str]
+) -> Pair:
     """The pair for A1111's labels, with what it does otherwise than we by default."""
     row = a1111.BY_LABEL[sampler]
     notes = [*notes, *([row.remark] if row.remark else [])]

@@ -29,6 +29,7 @@ class StrideExtension(ComfyExtension):
     """The pack as the host sees it."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """All nodes, in the order in which they are listed."""
         return [
             StrideKSampler, StrideKSamplerAdvanced, StrideSampler, StrideSchedule,
             StrideSigmas, StrideSigmasAdjust, StrideSigmasBlend, StrideSigmasSplit,
@@ -42,4 +43,5 @@ class StrideExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> StrideExtension:
+    """What the host asks a pack of nodes for."""
     return StrideExtension()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from .. import host
 from ..host import io
@@ -33,6 +34,7 @@ class StrideA1111Run(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, options=None, **chosen) -> io.NodeOutput:
+    def execute(cls, options: host.Wishes | None = None, **chosen: Any) -> io.NodeOutput:
+        """The connected options with A1111's settings; chosen: fields of ``A1111Settings``."""
         held = host.choice.wishes(options)
         return io.NodeOutput(replace(held, a1111=host.A1111Settings(**chosen)))

@@ -17,22 +17,26 @@ _SCHEDULE_TIP = (
 
 
 def sampler_input() -> io.Combo.Input:
+    """Automatic, ours and the host's, as they are when the host asks."""
     names = [host.AUTOMATIC, *host.sampler_names()]
     return io.Combo.Input("sampler", options=names, default="euler", tooltip=_SAMPLER_TIP)
 
 
 def schedule_input() -> io.Combo.Input:
+    """Automatic, ours and the host's, as they are when the host asks."""
     names = [host.AUTOMATIC, *host.schedule_names()]
     return io.Combo.Input("schedule", options=names, default="simple", tooltip=_SCHEDULE_TIP)
 
 
 def steps_input() -> io.Int.Input:
+    """1 to the schedule contract's 10 000."""
     return io.Int.Input(
         "steps", default=20, min=1, max=10000, tooltip="Number of steps from noise to picture."
     )
 
 
 def denoise_input() -> io.Float.Input:
+    """0 to 1, the host's rule: the end of a curve of steps / denoise."""
     return io.Float.Input(
         "denoise", default=1.0, min=0.0, max=1.0, step=0.01,
         tooltip="1 starts from pure noise; less keeps more of the latent that comes in.",
@@ -40,6 +44,7 @@ def denoise_input() -> io.Float.Input:
 
 
 def cfg_input() -> io.Float.Input:
+    """0 to 100, as the host's KSampler has it."""
     return io.Float.Input(
         "cfg", default=8.0, min=0.0, max=100.0, step=0.1, round=0.01,
         tooltip="Guidance: how strongly positive is preferred to negative; 1 is none.",
@@ -47,6 +52,7 @@ def cfg_input() -> io.Float.Input:
 
 
 def prompt_inputs() -> list[io.Input]:
+    """Both prompts and the latent, in the host's order."""
     return [
         io.Conditioning.Input("positive", tooltip="What the picture should show."),
         io.Conditioning.Input("negative", tooltip="What it should not show."),
@@ -55,6 +61,7 @@ def prompt_inputs() -> list[io.Input]:
 
 
 def options_input() -> io.Input:
+    """What other nodes set for the run: a ``host.Wishes``."""
     return host.options.OptionsType.Input(
         "options", optional=True,
         tooltip=(
@@ -65,6 +72,7 @@ def options_input() -> io.Input:
 
 
 def distilled_input() -> io.Combo.Input:
+    """One of ``host.DISTILLED``."""
     return io.Combo.Input(
         "distilled", options=list(host.DISTILLED), default="none", optional=True,
         tooltip=(
@@ -75,6 +83,7 @@ def distilled_input() -> io.Combo.Input:
 
 
 def report_output() -> io.Output:
+    """The ``host.Box`` that a run fills."""
     return host.report.ReportType.Output(
         "report", display_name="report",
         tooltip="What the run did step by step, for a Report (Stride) node; costs nothing unused.",

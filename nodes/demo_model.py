@@ -37,7 +37,8 @@ class StrideDemoModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, prediction, outlines=0.0) -> io.NodeOutput:
+    def execute(cls, prediction: str, outlines: float = 0.0) -> io.NodeOutput:
+        """(MODEL, CLIP, VAE), as ``host.demo.load`` makes them."""
         from ..host.demo import load  # read only where the demo is used
 
         return io.NodeOutput(*load(prediction, outlines))

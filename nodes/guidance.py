@@ -38,7 +38,8 @@ class StrideRescaleCFG(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, **chosen) -> io.NodeOutput:
+    def execute(cls, model: Any, **chosen: float) -> io.NodeOutput:
+        """MODEL with the patch; chosen: fields of ``guidance.Rescale``, checked there."""
         return _patched(model, guidance.Rescale(**chosen))
 
 
@@ -60,7 +61,8 @@ class StrideThreshold(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, **chosen) -> io.NodeOutput:
+    def execute(cls, model: Any, **chosen: float) -> io.NodeOutput:
+        """MODEL with the patch; chosen: fields of ``guidance.Threshold``, checked there."""
         return _patched(model, guidance.Threshold(**chosen))
 
 
@@ -79,7 +81,8 @@ class StrideMimicCFG(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, **chosen) -> io.NodeOutput:
+    def execute(cls, model: Any, **chosen: float) -> io.NodeOutput:
+        """MODEL with the patch; chosen: fields of ``guidance.Mimic``, checked there."""
         return _patched(model, guidance.Mimic(**chosen))
 
 
@@ -101,7 +104,8 @@ class StrideCFGInterval(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, **chosen) -> io.NodeOutput:
+    def execute(cls, model: Any, **chosen: float) -> io.NodeOutput:
+        """MODEL with the patch; chosen: fields of ``guidance.Interval``, checked there."""
         return _patched(model, guidance.Interval(**chosen))
 
 
@@ -132,11 +136,13 @@ class StrideCFGCurve(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, by_hand: str | None = None):
+    def validate_inputs(cls, by_hand: str | None = None) -> bool | str:
+        """True, or what is wrong with the factors; None: linked, not known yet."""
         return host.told(host.patches.check_points, by_hand)
 
     @classmethod
-    def execute(cls, model, shape, by_hand, **ends) -> io.NodeOutput:
+    def execute(cls, model: Any, shape: str, by_hand: str, **ends: float) -> io.NodeOutput:
+        """MODEL with the curve; ends: start and end of ``guidance.Curve``, from 0 to 10."""
         return io.NodeOutput(host.patches.curved(model, shape, by_hand, **ends))
 
 
@@ -158,7 +164,8 @@ class StrideAPG(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, **chosen) -> io.NodeOutput:
+    def execute(cls, model: Any, **chosen: float) -> io.NodeOutput:
+        """MODEL with the patch; chosen: fields of ``guidance.APG``, checked there."""
         return _patched(model, guidance.APG(**chosen))
 
 
@@ -180,7 +187,8 @@ class StrideCFGZero(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, **chosen) -> io.NodeOutput:
+    def execute(cls, model: Any, **chosen: Any) -> io.NodeOutput:
+        """MODEL with the patch; chosen: fields of ``guidance.CFGZero``, checked there."""
         return _patched(model, guidance.CFGZero(**chosen))
 
 
@@ -202,7 +210,8 @@ class StrideTemperature(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, **chosen) -> io.NodeOutput:
+    def execute(cls, model: Any, **chosen: float) -> io.NodeOutput:
+        """MODEL with the patch; chosen: fields of ``guidance.Temperature``, checked there."""
         return _patched(model, guidance.Temperature(**chosen))
 
 
@@ -233,5 +242,6 @@ class StrideGuidanceEmbedding(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, mode, guidance) -> io.NodeOutput:
+    def execute(cls, model: Any, mode: str, guidance: float) -> io.NodeOutput:
+        """MODEL with that embedding; raises ValueError where its network has none."""
         return io.NodeOutput(host.embedding.embedded(model, mode, guidance))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import host
 from ..host import io
 from .common import SEED_MAX, distilled_input, options_input
@@ -90,16 +92,25 @@ class StrideHires(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
+    def validate_inputs(
+        cls, sampler: str | None = None, schedule: str | None = None
+    ) -> bool | str:
+        """True, or why the names cannot be meant; None is a name that is linked, not known yet."""
         named = (None if name == _SAME else name for name in (sampler, schedule))
         return host.told(host.choice.check, *named)
 
     @classmethod
     def execute(
-        cls, model, positive, negative, latent_image, upscale_by, width, height, upscale_method,
-        denoise, steps, cfg, sampler, schedule, seed_from, new_seed, vae=None, options=None,
-        distilled="none",
+        cls, model: Any, positive: Any, negative: Any, latent_image: dict[str, Any],
+        upscale_by: float, width: int, height: int, upscale_method: str, denoise: float,
+        steps: int, cfg: float, sampler: str, schedule: str, seed_from: str, new_seed: int,
+        vae: Any = None, options: host.Wishes | None = None, distilled: str = "none",
     ) -> io.NodeOutput:
+        """The larger LATENT, as ``host.hires.second_pass`` makes it.
+
+        width, height: pixels, 0 where the other one or upscale_by decides. Raises ValueError where
+        something is to be the first pass's and the latent does not tell it.
+        """
         seed = new_seed if seed_from == "new_seed" else None
         settings = host.hires.Settings(
             sampler, schedule, steps, cfg, seed, denoise, options, distilled

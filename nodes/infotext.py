@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+
 from .. import host
 from ..host import io
 from .common import (
@@ -77,15 +81,19 @@ class StrideFromA1111(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, image: str | None = None):
+    def validate_inputs(cls, image: str | None = None) -> bool | str:
+        """True, or why the picture cannot be read; None: linked, not known yet."""
         return host.told(host.pictures.check, image)
 
     @classmethod
-    def fingerprint_inputs(cls, image: str = "", **rest):
+    def fingerprint_inputs(cls, image: str = "", **rest: Any) -> str:
+        """Another word when the picture's file is another, so that the node runs again."""
         return host.pictures.changed(image)
 
     @classmethod
-    def execute(cls, text, image, exact=False) -> io.NodeOutput:
+    def execute(cls, text: str, image: str, exact: bool = False) -> io.NodeOutput:
+        """The fields of ``host.texts.Read``; raises ValueError for both or none of text and image.
+        """
         found = host.texts.from_text(text, image, exact)
         host.show_on_node(cls.hidden.unique_id, found.report)
         return io.NodeOutput(*found, ui={"text": [found.report]})
@@ -153,13 +161,18 @@ class StrideToA1111(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
+    def validate_inputs(
+        cls, sampler: str | None = None, schedule: str | None = None
+    ) -> bool | str:
+        """True, or why the names cannot be meant; None is a name that is linked, not known yet."""
         return host.told(host.choice.check, sampler, schedule)
 
     @classmethod
     def execute(
-        cls, positive, negative, sampler, schedule, options=None, model="", **rest
+        cls, positive: str, negative: str, sampler: str, schedule: str,
+        options: host.Wishes | None = None, model: str = "", **rest: Any,
     ) -> io.NodeOutput:
+        """(A1111's text, what it will read otherwise); rest: the numbers, of both passes."""
         second = {
             name.removeprefix("hires_"): rest.pop(name)
             for name in list(rest) if name.startswith("hires_")
@@ -207,7 +220,10 @@ class StrideSaveA1111(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, images, text, filename_prefix, count_seeds=False) -> io.NodeOutput:
+    def execute(
+        cls, images: torch.Tensor, text: str, filename_prefix: str, count_seeds: bool = False
+    ) -> io.NodeOutput:
+        """Saves images [B, H, W, 3] from 0 to 1; there are no outputs."""
         texts = host.texts.texts_for(text, len(images), count_seeds)
         saved, stored = host.pictures.save(
             images, filename_prefix, texts, cls.hidden.prompt, cls.hidden.extra_pnginfo

@@ -65,14 +65,22 @@ class StrideKSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
+    def validate_inputs(
+        cls, sampler: str | None = None, schedule: str | None = None
+    ) -> bool | str:
+        """True, or why the names cannot be meant; None is a name that is linked, not known yet."""
         return host.told(host.choice.check, sampler, schedule)
 
     @classmethod
     def execute(
-        cls, model, seed, steps, cfg, sampler, schedule, positive, negative, latent_image, denoise,
-        options=None, distilled="none",
+        cls, model: Any, seed: int, steps: int, cfg: float, sampler: str, schedule: str,
+        positive: Any, negative: Any, latent_image: dict[str, Any], denoise: float,
+        options: host.Wishes | None = None, distilled: str = "none",
     ) -> io.NodeOutput:
+        """(LATENT, report), as ``host.ksample`` makes them.
+
+        Raises ValueError for names, options and settings that do not go together.
+        """
         choice = host.choose(model, steps, cfg, sampler, schedule, options, distilled)
         asked = host.Asked(seed, steps, cfg, choice, denoise)
         return _run(cls, model, asked, positive, negative, latent_image)
@@ -126,15 +134,24 @@ class StrideKSamplerAdvanced(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler: str | None = None, schedule: str | None = None):
+    def validate_inputs(
+        cls, sampler: str | None = None, schedule: str | None = None
+    ) -> bool | str:
+        """True, or why the names cannot be meant; None is a name that is linked, not known yet."""
         return host.told(host.choice.check, sampler, schedule)
 
     @classmethod
     def execute(
-        cls, model, add_noise, noise_seed, steps, cfg, sampler, schedule, positive, negative,
-        latent_image, start_at_step, end_at_step, return_with_leftover_noise,
-        options=None, distilled="none",
+        cls, model: Any, add_noise: str, noise_seed: int, steps: int, cfg: float, sampler: str,
+        schedule: str, positive: Any, negative: Any, latent_image: dict[str, Any],
+        start_at_step: int, end_at_step: int, return_with_leftover_noise: str,
+        options: host.Wishes | None = None, distilled: str = "none",
     ) -> io.NodeOutput:
+        """(LATENT, report) of the steps from start_at_step to before end_at_step, from 0.
+
+        add_noise, return_with_leftover_noise: "enable" or "disable". Raises ValueError as the
+        KSampler does.
+        """
         choice = host.choose(model, steps, cfg, sampler, schedule, options, distilled)
         asked = host.Asked(
             noise_seed, steps, cfg, choice, add_noise=add_noise == "enable",

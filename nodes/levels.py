@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+
 from .. import host
 from ..host import io
 from .common import denoise_input
@@ -34,11 +38,13 @@ class StrideSigmas(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sigmas: str | None = None):
+    def validate_inputs(cls, sigmas: str | None = None) -> bool | str:
+        """True, or what is wrong with the sigmas; None: linked, not known yet."""
         return host.told(host.levels.check_text, sigmas)
 
     @classmethod
-    def execute(cls, sigmas, model=None) -> io.NodeOutput:
+    def execute(cls, sigmas: str, model: Any = None) -> io.NodeOutput:
+        """SIGMAS [steps + 1]; raises ValueError for a first one above the model's largest."""
         return io.NodeOutput(host.levels.typed(sigmas, model))
 
 
@@ -78,8 +84,10 @@ class StrideSigmasAdjust(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, sigmas, steps, shift, last_sigma, discard_penultimate, denoise, model=None
+        cls, sigmas: torch.Tensor, steps: int, shift: float, last_sigma: float,
+        discard_penultimate: bool, denoise: float, model: Any = None,
     ) -> io.NodeOutput:
+        """SIGMAS by ``host.levels.adjust``; raises ValueError for what a transform cannot do."""
         return io.NodeOutput(host.levels.adjust(
             sigmas, model, steps, shift, last_sigma, discard_penultimate, denoise
         ))
@@ -107,7 +115,10 @@ class StrideSigmasBlend(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, sigmas_1, sigmas_2, weight) -> io.NodeOutput:
+    def execute(
+        cls, sigmas_1: torch.Tensor, sigmas_2: torch.Tensor, weight: float
+    ) -> io.NodeOutput:
+        """SIGMAS as long as both; raises ValueError where they differ in length."""
         return io.NodeOutput(host.levels.blend(sigmas_1, sigmas_2, weight))
 
 
@@ -139,6 +150,7 @@ class StrideSigmasSplit(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, sigmas, sigma) -> io.NodeOutput:
+    def execute(cls, sigmas: torch.Tensor, sigma: float) -> io.NodeOutput:
+        """(SIGMAS above, SIGMAS below, steps above); the level where they meet is in both."""
         high, low = host.levels.split_at(sigmas, sigma)
         return io.NodeOutput(high, low, max(len(high) - 1, 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import host
 from ..host import io
 from .common import denoise_input, sampler_input, schedule_input, steps_input
@@ -34,11 +36,15 @@ class StrideSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler: str | None = None):
+    def validate_inputs(cls, sampler: str | None = None) -> bool | str:
+        """True, or why the name cannot be meant; None: linked, not known yet."""
         return host.told(host.choice.check, sampler)
 
     @classmethod
-    def execute(cls, sampler, options=None, **chosen) -> io.NodeOutput:
+    def execute(
+        cls, sampler: str, options: host.Wishes | None = None, **chosen: Any
+    ) -> io.NodeOutput:
+        """(SAMPLER, options); chosen: the sampler's own, which raise ValueError if it has none."""
         held, wish = host.choice.wishes(options), host.choice.wish("sampler", sampler, chosen)
         settings = held.settings or host.RunSettings()
         made = host.sampler_of(wish, cls.hidden.unique_id, settings=settings)
@@ -83,11 +89,19 @@ class StrideSchedule(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, schedule: str | None = None):
+    def validate_inputs(cls, schedule: str | None = None) -> bool | str:
+        """True, or why the name cannot be meant; None: linked, not known yet."""
         return host.told(host.choice.check, None, schedule)
 
     @classmethod
-    def execute(cls, model, schedule, steps, denoise, options=None, **chosen) -> io.NodeOutput:
+    def execute(
+        cls, model: Any, schedule: str, steps: int, denoise: float,
+        options: host.Wishes | None = None, **chosen: Any,
+    ) -> io.NodeOutput:
+        """(SIGMAS [steps + 1], options); chosen: the schedule's own.
+
+        Raises ValueError for an option that it has not, and for steps that it is not made for.
+        """
         held, wish = host.choice.wishes(options), host.choice.wish("schedule", schedule, chosen)
         named, why = host.choice.schedule_for(model, wish, steps)
         sigmas = host.sigmas_for(model, named, steps, denoise)

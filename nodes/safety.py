@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import host
 from ..host import io
 
@@ -29,7 +31,8 @@ class StrideRunSettings(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, options=None, **settings) -> io.NodeOutput:
+    def execute(cls, options: host.Wishes | None = None, **settings: Any) -> io.NodeOutput:
+        """The connected options with these; settings: fields of ``RunSettings``."""
         held = host.choice.wishes(options)
         return io.NodeOutput(held.set(host.RunSettings(**settings)))
 
@@ -58,7 +61,8 @@ class StrideWatch(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, sampler) -> io.NodeOutput:
+    def execute(cls, sampler: Any) -> io.NodeOutput:
+        """(the SAMPLER watched, the box that its run fills)."""
         return io.NodeOutput(*host.report.watched(sampler))
 
 
@@ -99,7 +103,11 @@ class StrideReport(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, report, latent, save_in_picture) -> io.NodeOutput:
+    def execute(
+        cls, report: host.Box, latent: dict[str, Any], save_in_picture: bool
+    ) -> io.NodeOutput:
+        """(table, IMAGE, JSON, the LATENT as it came); raises ValueError where there is no report.
+        """
         shown, outputs = host.report.show(
             report, cls.hidden.extra_pnginfo if save_in_picture else None, save_in_picture
         )

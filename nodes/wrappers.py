@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import host
 from ..host import io
 
@@ -48,7 +50,8 @@ class StrideAlternate(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, first, second, sigma) -> io.NodeOutput:
+    def execute(cls, first: Any, second: Any, sigma: float) -> io.NodeOutput:
+        """SAMPLER by ``host.wrappers.alternating``; ValueError for two that do not go together."""
         return io.NodeOutput(host.wrappers.alternating(first, second, sigma))
 
 
@@ -74,7 +77,8 @@ class StrideAverage(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, first, second, weight) -> io.NodeOutput:
+    def execute(cls, first: Any, second: Any, weight: float) -> io.NodeOutput:
+        """SAMPLER by ``host.wrappers.averaging``; ValueError for one that cannot be wrapped."""
         return io.NodeOutput(host.wrappers.averaging(first, second, weight))
 
 
@@ -100,7 +104,10 @@ class StrideInjectNoise(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, sampler, strength, sigma_high, sigma_low) -> io.NodeOutput:
+    def execute(
+        cls, sampler: Any, strength: float, sigma_high: float, sigma_low: float
+    ) -> io.NodeOutput:
+        """SAMPLER by ``host.wrappers.injecting``; ValueError for sigmas the wrong way round."""
         return io.NodeOutput(host.wrappers.injecting(sampler, strength, sigma_low, sigma_high))
 
 
@@ -127,7 +134,10 @@ class StrideSkipSteps(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, sampler, every, sigma_high, sigma_low) -> io.NodeOutput:
+    def execute(
+        cls, sampler: Any, every: int, sigma_high: float, sigma_low: float
+    ) -> io.NodeOutput:
+        """SAMPLER by ``host.wrappers.skipping``; ValueError for CFG++ and for adaptive ones."""
         return io.NodeOutput(host.wrappers.skipping(
             sampler, every, sigma_low, sigma_high, cls.hidden.unique_id
         ))

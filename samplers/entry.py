@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
+from ..engine.run import Plan
 from ..engine.table import Row, Table, cfg_pp, check_sigmas
 from ..process import VE, Process
 from ..registry import Entry, Options, choice, option, option_set
@@ -66,11 +67,11 @@ class Sampler(Entry):
         """Whether A1111 and the host draw its noise from a Brownian tree, as we do from a path."""
         return getattr(self.options, "noise", "") == "path"
 
-    def plan(self, sigmas: Sequence[float], process: Process, **options: Any) -> Any:
+    def plan(self, sigmas: Sequence[float], process: Process, **options: Any) -> Plan:
         """The plan of a run over ``sigmas``, a checked Table; raises ValueError on bad input."""
         return self.planned(check_sigmas(sigmas, process), process, self.configure(**options))
 
-    def planned(self, levels: tuple[float, ...], process: Process, options: Options) -> Any:
+    def planned(self, levels: tuple[float, ...], process: Process, options: Options) -> Plan:
         """The same for levels and options that have been checked."""
         return _table(self.build, levels, process, options)
 

@@ -61,9 +61,11 @@ class Drawn:
 
     @property
     def model(self) -> SimpleNamespace:
+        """The host's inner model, as far as a schedule looks at it."""
         return SimpleNamespace(model_config=self.config)
 
     def get_model_object(self, name: str) -> Any:
+        """The model sampling, which is all that is asked for of what a MODEL has by name."""
         return self.sampling
 
 
@@ -71,6 +73,7 @@ class _Recent(OrderedDict[str, Drawn]):
     """The last few models that nodes ran with, by name."""
 
     def keep(self, name: str, drawn: Drawn) -> None:
+        """Take up a model as the last used; the one used longest ago goes."""
         self[name] = drawn
         self.move_to_end(name)
         while len(self) > _KEPT:
@@ -90,7 +93,10 @@ def listing() -> list[dict[str, Any]]:
 
 
 def get(model: str) -> Drawn:
-    """The model called ``"sd15"``, ``"flow:3"`` or what ``remember`` called it."""
+    """The model called ``"sd15"``, ``"flow:3"`` or what ``remember`` called it.
+
+    Raises ValueError for an unknown one, and for a number that it does not take.
+    """
     if model in _recent:
         return _recent[model]
     if model.startswith(_SEEN):

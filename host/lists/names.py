@@ -69,7 +69,10 @@ def _add(entry: Entry) -> bool:
 
 
 def _registered(sampler: Sampler) -> Callable[..., torch.Tensor]:
-    def sample(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
+    def sample(
+        model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
+        callback: Any = None, disable: bool | None = None, **options: Any,
+    ) -> torch.Tensor:
         run = HostRun(sampler, sampler.configure(**options))
         return run(model, x, sigmas, extra_args, callback, disable)
 
@@ -78,7 +81,7 @@ def _registered(sampler: Sampler) -> Callable[..., torch.Tensor]:
 
 
 def _handler(schedule: Schedule) -> Callable[..., torch.Tensor]:
-    def handler(model_sampling, steps):
+    def handler(model_sampling: Any, steps: int) -> torch.Tensor:
         return schedule.sigmas(spec_of(model_sampling), steps)
 
     handler.stride = schedule.name

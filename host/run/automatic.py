@@ -32,6 +32,10 @@ class AutomaticRun:
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
         callback: Any = None, disable: bool | None = None,
     ) -> torch.Tensor:
+        """What the chosen sampler's ``HostRun`` returns; the choice is shown on the node.
+
+        Raises ValueError, with the choice and its reason, for options that it does not take.
+        """
         guider = model.inner_model
         row, why = advice.choose(
             facts_of(guider.model_patcher), len(sigmas) - 1, getattr(guider, "cfg", None)

@@ -32,7 +32,7 @@ def embedded(model: Any, mode: str, guidance: float) -> Any:
             "bypass; it is for guidance-distilled models such as Flux dev and HunyuanVideo"
         )
 
-    def wrapped(executor: Any, x: torch.Tensor, t: torch.Tensor, *rest: Any, **conds: Any):
+    def wrapped(executor: Any, x: torch.Tensor, t: torch.Tensor, *rest: Any, **conds: Any) -> Any:
         conds.pop("guidance", None)
         if mode == "set":
             conds["guidance"] = x.new_full((x.shape[0],), guidance, dtype=torch.float32)

@@ -95,6 +95,13 @@ class HostRun:
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
         callback: Any = None, disable: bool | None = None,
     ) -> torch.Tensor:
+        """The latent at the last sigma, [B, ...], as the host's sampler functions return it.
+
+        model: (x [B, ...], sigma [B], **what the host wants) -> D. x: the latent at
+        ``sigmas[0]``; where a stopped run goes on, its own is taken instead. callback: called once
+        a step. Raises ValueError for bad sigmas, NotFinite for NaN or Inf in an answer, and the
+        host's own exception for the interrupt button.
+        """
         call = Call(model, x, sigmas, dict(extra_args or {}))
         mask = self._inpainting(call) if self.resume or self.ahead else nullcontext()
         with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar, mask:

@@ -93,7 +93,10 @@ def check_points(text: str | None) -> None:
         guidance.Points.parse(text)
 
 
-def _begin(executor: Any, noise: Any, latent: Any, sampler: Any, sigmas: Any, *rest, **named):
+def _begin(
+    executor: Any, noise: torch.Tensor, latent: torch.Tensor, sampler: Any, sigmas: torch.Tensor,
+    *rest: Any, **named: Any,
+) -> torch.Tensor:
     """Every run gets a fresh memory in options of its own, so nothing outlives or leaves it."""
     guider = executor.class_obj
     sampling = guider.model_patcher.get_model_object("model_sampling")
@@ -133,7 +136,10 @@ def _of_the_answer(patch: Any, place: int) -> Any:
 
 
 def _of_the_cfg(patch: Any) -> Any:
-    def scaled(executor: Any, x: torch.Tensor, sigma: torch.Tensor, options=None, seed=None):
+    def scaled(
+        executor: Any, x: torch.Tensor, sigma: torch.Tensor,
+        options: dict[str, Any] | None = None, seed: int | None = None,
+    ) -> torch.Tensor:
         guider, options = executor.class_obj, options or {}
         if hasattr(guider, "cfg1"):
             raise ValueError(

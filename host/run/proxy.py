@@ -21,6 +21,7 @@ class Proxy:
         self.__dict__.update(_stride_host=host, _stride_ask=ask)
 
     def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """What ``ask`` answers, [B, ...]."""
         return self._stride_ask(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:

@@ -31,6 +31,11 @@ class TheirRun:
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
         callback: Any = None, disable: bool | None = None, **options: Any,
     ) -> torch.Tensor:
+        """What ``function`` returns, [B, ...], or the last picture of an interrupted run.
+
+        The arguments are the host's, as ``HostRun`` has them; options: those of ``function``.
+        Raises ValueError for settings that only our own samplers can follow.
+        """
         if self.settings.images_at_a_time or self.settings.precision != RunSettings.precision:
             raise ValueError(
                 "images_at_a_time and precision of Run Settings (Stride) act on Stride's own "

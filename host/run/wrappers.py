@@ -140,7 +140,12 @@ class Relay:
 
     pieces: Callable[[list[float]], Iterator[Piece]]
 
-    def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def __call__(
+        self, model: Any, x: torch.Tensor, sigmas: torch.Tensor,
+        extra_args: dict[str, Any] | None = None, callback: OnStep = None,
+        disable: bool | None = None,
+    ) -> torch.Tensor:
+        """The latent at the last sigma, [B, ...]; the host's arguments, as ``HostRun`` has them."""
         noise = KeyedNoise((extra_args or {}).get("seed") or 0, range(x.shape[0]))
         levels = sigmas.tolist()
         for piece in self.pieces(levels):
@@ -166,7 +171,12 @@ class Mean:
 
     members: list[tuple[Any, float]]
 
-    def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def __call__(
+        self, model: Any, x: torch.Tensor, sigmas: torch.Tensor,
+        extra_args: dict[str, Any] | None = None, callback: OnStep = None,
+        disable: bool | None = None,
+    ) -> torch.Tensor:
+        """The mean of the latents at the last sigma, [B, ...]; callbacks count all as one run."""
         total, count = None, len(self.members)
         for k, (sampler, weight) in enumerate(self.members):
             steps = k * (len(sigmas) - 1)
@@ -195,7 +205,12 @@ class Skipping:
     high: float
     tell: Callable[[str], None] = field(repr=False)
 
-    def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def __call__(
+        self, model: Any, x: torch.Tensor, sigmas: torch.Tensor,
+        extra_args: dict[str, Any] | None = None, callback: OnStep = None,
+        disable: bool | None = None,
+    ) -> torch.Tensor:
+        """The latent at the last sigma, [B, ...]; raises ValueError for others' CFG++ samplers."""
         levels = sigmas.tolist()
         inside = [k for k, level in enumerate(levels[:-1]) if self.low <= level <= self.high]
         ours = isinstance(function_of(self.sampler), HostRun)

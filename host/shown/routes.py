@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ...registry import Entry, Registry, number
@@ -41,7 +41,7 @@ def schedules(query: Query) -> dict[str, Any]:
     return {"schedules": found, "models": kinds.listing()}
 
 
-def _listing(query: Query, registry: Registry, facts: tuple[str, ...]) -> list[dict[str, Any]]:
+def _listing(query: Query, registry: Registry[Any], facts: tuple[str, ...]) -> list[dict[str, Any]]:
     entries = [registry.get(query["name"])] if "name" in query else registry
     return [_described(entry, facts) for entry in entries]
 
@@ -96,8 +96,8 @@ def add() -> bool:
         return False
     from aiohttp import web  # the server's own
 
-    def answering(make):
-        async def handler(request):
+    def answering(make: Callable[[Query], dict[str, Any]]) -> Callable[[Any], Awaitable[Any]]:
+        async def handler(request: Any) -> Any:
             try:
                 # Off the server's loop: ten thousand steps, or another pack's schedule, take time.
                 return web.json_response(await asyncio.to_thread(make, request.rel_url.query))

@@ -40,6 +40,8 @@ class Names:
     """
 
     class Output(io.Combo.Output):
+        """The host's output of names, with a type that both forms accept."""
+
         io_type = _AnyList("COMBO")
 
 
