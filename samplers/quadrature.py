@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 
 Curve = Callable[[np.ndarray], np.ndarray]
-Nodes = Sequence[float] | np.ndarray
+Values = Sequence[float] | np.ndarray
 
 
 @cache
@@ -26,7 +26,7 @@ def _gauss() -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(32)
 
 
-def lagrange(nodes: Nodes, u: np.ndarray) -> np.ndarray:
+def lagrange(nodes: Values, u: np.ndarray) -> np.ndarray:
     """L_j(u) [node, *u.shape] of the polynomials through ``nodes``, which must differ."""
     basis = np.ones((len(nodes), *np.shape(u)))
     for j, node in enumerate(nodes):
@@ -37,7 +37,7 @@ def lagrange(nodes: Nodes, u: np.ndarray) -> np.ndarray:
 
 
 def integrate(
-    nodes: Nodes, start: float, end: float,
+    nodes: Values, start: float, end: float,
     kernel: Curve | None = None, variable: Curve | None = None,
 ) -> list[float]:
     """Weight of each node's value in the integral from start to end.

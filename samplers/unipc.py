@@ -19,7 +19,7 @@ from .entry import Deterministic, Sampler
 from .history import History, Known, nodes
 from .phi import Moments, apply, moments, shares
 
-Answer = Mapping[int, float]  # weights, by row, of the D that it is made of
+Mixture = Mapping[int, float]  # an answer made of the model's own: the weight of D by row
 
 
 @option_set
@@ -65,15 +65,15 @@ class Leap(NamedTuple):
     start: int
     decay: Decay
     nodes: Sequence[float]
-    answers: Sequence[Answer]
+    answers: Sequence[Mixture]
 
-    def weights(self, shape: Moments) -> tuple[Answer, Answer]:
+    def weights(self, shape: Moments) -> tuple[Mixture, Mixture]:
         """Weights of x and of D by row."""
         parts = shares(1.0, shape, -self.decay.h, self.nodes)
         d = _mix([self.decay.move * part for part in parts], self.answers)
         return {self.start: self.decay.keep}, d
 
-    def corrected(self, newest: Answer) -> Leap:
+    def corrected(self, newest: Mixture) -> Leap:
         """The same step, with the answer at its end."""
         return self._replace(nodes=[*self.nodes, 1.0], answers=[*self.answers, newest])
 
@@ -107,7 +107,7 @@ def _unipc(
         history.pass_by(decay.h)
 
 
-def _compensated(newest: Answer, earlier: Sequence[Known], ratio: float) -> Answer:
+def _compensated(newest: Mixture, earlier: Sequence[Known], ratio: float) -> Mixture:
     """The parabola through the last three answers, read at ``ratio`` of the last step.
 
     The earlier ones are the compensated ones, as in the authors' code, so all answers of the run
@@ -120,7 +120,7 @@ def _compensated(newest: Answer, earlier: Sequence[Known], ratio: float) -> Answ
     return _mix(apply([1.0, u, u * u], times), [newest, *(one.answer for one in earlier)])
 
 
-def _mix(factors: Sequence[float], answers: Sequence[Answer]) -> Answer:
+def _mix(factors: Sequence[float], answers: Sequence[Mixture]) -> Mixture:
     """The linear combination of answers, as weights of the model's own."""
     out: dict[int, float] = {}
     for factor, answer in zip(factors, answers):

@@ -16,10 +16,10 @@ from .entry import NoOptions, Schedule
 from .published import Origin, at_times
 from .spec import ModelSpec, time_shift
 
-Levels = Callable[[int], np.ndarray]  # steps to the sigmas [steps] of such a run
+Trained = Callable[[int], np.ndarray]  # steps to the sigmas [steps] of such a run
 
 
-def _preset(origin: Origin, levels: Levels, **facts: Any) -> Schedule:
+def _preset(origin: Origin, levels: Trained, **facts: Any) -> Schedule:
     """The entry of a preset; facts: its other fields."""
 
     def curve(spec: ModelSpec, steps: int, options: NoOptions) -> np.ndarray:
@@ -31,7 +31,7 @@ def _preset(origin: Origin, levels: Levels, **facts: Any) -> Schedule:
     return Schedule(curve=curve, remark=remark, **facts)
 
 
-def _even_times(shift: float) -> Levels:
+def _even_times(shift: float) -> Trained:
     """Times 1, (n - 1) / n, ... 1 / n, shifted."""
     return lambda steps: time_shift(np.arange(steps, 0, -1) / steps, shift)
 

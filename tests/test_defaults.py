@@ -28,7 +28,7 @@ from stride.samplers import (
     sa_solver,
     unipc,
 )
-from stride.schedules import beta, closed_form, ends, flow, log_snr, spacing, tables
+from stride.schedules import beta, closed_form, flow, log_snr, spacing, spec, tables
 
 K = "k-diffusion "
 HOST = "ComfyUI 0.3.75 "
@@ -68,7 +68,7 @@ SAMPLERS = {
         # Its authors' scheduler has order 2 and bh2, where ours has UniPC's 3 and bh1.
         "ratio": (1.0, "ours: UniPC itself; arXiv:2409.03755 searches the ratios for each model"),
     },
-    sa_solver.Adams: {
+    sa_solver.SASolver: {
         "tau": (1.0, HOST + "sample_sa_solver: eta=1.0; the authors' README: 1"),
         # Of SD1.5 these are 5.09241 and 0.57119; the README's window is 200 <= t <= 800.
         "tau_start": (5.0925, HOST + "percent_to_sigma(0.2), rounded outwards"),
@@ -126,7 +126,7 @@ SAMPLERS = {
 ENDS = "ours: 0 is the model's own end, as in A1111's sigma_min and sigma_max"
 FLUX = "black-forest-labs/flux get_schedule "
 SCHEDULES = {
-    ends.Range: {"sigma_min": (0.0, ENDS), "sigma_max": (0.0, ENDS)},
+    spec.Range: {"sigma_min": (0.0, ENDS), "sigma_max": (0.0, ENDS)},
     closed_form.Rho: {"rho": (7.0, "arXiv:2206.00364, table 1; " + K + "get_sigmas_karras")},
     closed_form.LogRho: {"rho": (1.0, K + "get_sigmas_polyexponential")},
     beta.AlphaBeta: {
