@@ -41,7 +41,7 @@ class Draw(NamedTuple):
     weight: float
     start: float
     end: float
-    index: int = 0
+    index: int = 0  # type: ignore[assignment]  # nobody asks where in the tuple something is
 
 
 _weight = attrgetter("weight")  # of a Draw

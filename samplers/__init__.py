@@ -14,8 +14,9 @@ from functools import partial
 import torch
 
 from ..engine.guard import NotFinite
+from ..engine.model import Denoise
 from ..engine.noise import KeyedNoise, PathNoise, source
-from ..engine.run import Carry, Denoise, OnStep, run
+from ..engine.run import Carry, OnStep, run
 from ..engine.stepper import StepOutput, Stepper
 from ..engine.table import Draw, Row, Table, check_sigmas
 from ..process import FLOW, VE, Process

@@ -241,11 +241,11 @@ class AdaptivePlan:
 class AdaptiveSampler(Sampler):
     """A sampler without a table. build: (sigmas, process, options) -> a fresh plan."""
 
-    build: Callable[[tuple[float, ...], Process, Any], AdaptivePlan]
+    build: Callable[[tuple[float, ...], Process, Any], AdaptivePlan]  # type: ignore[assignment]
     adaptive = True
 
     def planned(
-        self, levels: tuple[float, ...], process: Process, options: Adaptive
+        self, levels: tuple[float, ...], process: Process, options: Any
     ) -> AdaptivePlan:
         """A plan for one run."""
         return self.build(levels, process, options)

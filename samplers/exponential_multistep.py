@@ -14,6 +14,7 @@ FLOW run or sigma 0 are first order, and the step after a FLOW start is as well.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ..engine.table import Row, split_row
@@ -105,7 +106,7 @@ def dpm_solver(sigmas: tuple[float, ...], process: Process, options: Multistep) 
 
 _RES = "Zhang et al. 2023, arXiv:2308.02157, multistep; phi_2 form"
 _DPMPP = "Lu et al. 2022, arXiv:2211.01095"
-_RES_OPTIONS = {"order": 2, "solver_type": "heun"}
+_EXACT = Multistep(solver_type="heun")
 
 SAMPLERS = (
     Sampler(
@@ -120,25 +121,25 @@ SAMPLERS = (
     Sampler(
         name="dpmpp_3m", label="DPM++ 3M",
         source=f"{_DPMPP}, eq. 8 with three answers; its Euler start caps the order at 2",
-        build=dpmpp, options=Multistep(order=3, solver_type="heun"), order=2,
+        build=dpmpp, options=replace(_EXACT, order=3), order=2,
     ),
     Sampler(
         name="res_multistep", label="RES Multistep", source=_RES,
-        build=dpmpp, options=Multistep(**_RES_OPTIONS), order=2,
+        build=dpmpp, options=_EXACT, order=2,
     ),
     Sampler(
         name="res_multistep_ancestral", label="RES Multistep a", source=_RES,
-        build=dpmpp, options=Multistep(eta=1.0, **_RES_OPTIONS), order=2,
+        build=dpmpp, options=replace(_EXACT, eta=1.0), order=2,
     ),
     Sampler(
         name="res_multistep_cfg_pp", label="RES Multistep CFG++",
         source=f"{_RES}; CFG++: Chung et al. 2024, arXiv:2406.08070",
-        build=dpmpp, options=Multistep(cfg_pp=True, **_RES_OPTIONS), order=2,
+        build=dpmpp, options=replace(_EXACT, cfg_pp=True), order=2,
     ),
     Sampler(
         name="res_multistep_ancestral_cfg_pp", label="RES Multistep a CFG++",
         source=f"{_RES}; CFG++: Chung et al. 2024, arXiv:2406.08070",
-        build=dpmpp, options=Multistep(eta=1.0, cfg_pp=True, **_RES_OPTIONS), order=2,
+        build=dpmpp, options=replace(_EXACT, eta=1.0, cfg_pp=True), order=2,
     ),
     Sampler(
         name="dpm_solver", label="DPM-Solver", aliases=("DPM-Solver-2M", "dpmsolver"),
