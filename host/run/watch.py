@@ -116,7 +116,7 @@ class Watch:
     def finish(self, x: torch.Tensor, held: int | None = None) -> None:
         """The run is over, at x. held: latents that its plan holds at most, x included."""
         self._so_far = None
-        if self.recorder is not None:
+        if self.recorder is not None and self.box is not None:
             self.box.report = self.recorder.finish(
                 x, held and held * x.nbytes,
                 f"the {held} latents that the sampler holds at most" if held else "",
