@@ -62,7 +62,9 @@ class Wishes:
                 f"the connected options already hold those of {wish.kind} '{before.name}', and "
                 f"this node adds those of '{wish.name}'; a run has one {wish.kind}"
             )
-        return replace(self, **{wish.kind: wish})
+        if wish.kind == "sampler":
+            return replace(self, sampler=wish)
+        return replace(self, schedule=wish)
 
     def set(self, settings: RunSettings) -> Wishes:
         """These and the settings of a Run Settings node."""
@@ -156,16 +158,14 @@ def _as_theirs(sampler: str, schedule: str, wanted: Wishes) -> tuple[Named, Name
     """The two names for an A1111 run, which takes nobody's options."""
     if is_automatic(schedule):
         sampler, schedule = names.apart(sampler, schedule)  # "Euler a Karras" chooses by itself
-    made = tuple(
-        wanted.on(names.as_said(kind, name))
-        for kind, name in (("sampler", sampler), ("schedule", schedule))
-    )
-    if any(one.changed for one in made):
+    method = wanted.on(names.as_said("sampler", sampler))
+    curve = wanted.on(names.as_said("schedule", schedule))
+    if method.changed or curve.changed:
         raise ValueError(
             "an A1111 run takes its settings from A1111 Run (Stride) alone; disconnect the options "
             "of Sampler (Stride) and Schedule (Stride)"
         )
-    return made
+    return method, curve
 
 
 def blamed(problem: ValueError, reason: str | None) -> ValueError:

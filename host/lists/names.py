@@ -20,7 +20,9 @@ from ...schedules import Schedule
 from ..run.ours import HostRun
 from .model import spec_of
 
-REGISTRIES = {"sampler": samplers.REGISTRY, "schedule": schedules.REGISTRY}
+REGISTRIES: Mapping[str, registry.Registry[Any]] = {
+    "sampler": samplers.REGISTRY, "schedule": schedules.REGISTRY,
+}
 log = logging.getLogger("stride")
 
 
@@ -44,12 +46,12 @@ def register() -> list[str]:
     return shadowed
 
 
-def _add_later(entry: Entry) -> None:
+def _add_later(entry: Sampler | Schedule) -> None:
     if not _add(entry):
         log.warning("Stride: another pack already registered %s", PREFIX + entry.name)
 
 
-def _add(entry: Entry) -> bool:
+def _add(entry: Sampler | Schedule) -> bool:
     """Add one entry; False where another pack has its name."""
     name, host = PREFIX + entry.name, comfy.samplers
     if isinstance(entry, Sampler):
@@ -145,7 +147,7 @@ class Named:
     @property
     def changed(self) -> dict[str, Any]:
         """The options that are not at their defaults."""
-        return self.options.unlike(self.entry.options) if self.entry else {}
+        return {} if self.options is None else self.options.unlike(self.entry.options)
 
 
 def _ours(entry: Entry, kind: str, called: str, given: Mapping[str, Any] = {}) -> Named:
@@ -211,8 +213,8 @@ def apart(sampler: str, schedule: str) -> tuple[str, str]:
 
 def one_sampler(name: str) -> Named:
     """A sampler without a schedule beside it; a combined name is refused."""
-    if found := listed("sampler", name):
-        return found
+    if known := listed("sampler", name):
+        return known
     with _nearest(name):
         found = names.resolve(name)
     if found.schedule and not names.is_class(name):
@@ -233,8 +235,8 @@ def one_schedule(name: str) -> Named:
 
 def as_said(kind: str, name: str) -> Named:
     """A name for somebody who knows names of his own: ours where it is one, else as it is."""
-    if found := listed(kind, name):
-        return found
+    if known := listed(kind, name):
+        return known
     try:
         found = names.resolve(name).sampler if kind == "sampler" else names.schedule_named(name)
     except ValueError:
