@@ -76,7 +76,9 @@ def errors(name, denoise, exact, x, process, counts, **options):
     return out
 
 
-SPANS = {"VE": (10.0, 0.1), "FLOW": (0.9, 0.1)}
+# Inside the range of noise in which the answers change: from far above it a cold start, which is
+# what decides the order of many a multistep run, would cost too little to be seen.
+SPANS = {"VE": (1.0, 0.1), "FLOW": (0.7, 0.2)}
 
 
 @functools.cache
@@ -103,7 +105,8 @@ def test_order_of_convergence(name, problem, process):
     else:
         denoise, exact = mixture(process), mixture_flow(process)
     coarse, fine = errors(name, denoise, exact, x, process, row.counts, **quiet(name))
-    assert math.log2(coarse / fine) > row.order - 0.15
+    wanted = row.slope(problem, process)
+    assert math.log2(coarse / fine) == pytest.approx(wanted, abs=0.12)
 
 
 def test_dpmpp_2m_is_exact_to_second_order_in_log_snr():
@@ -117,7 +120,7 @@ def test_dpmpp_2m_is_exact_to_second_order_in_log_snr():
         # D(lambda) = lambda - lambda_a: the exact integral is h - (1 - exp(-h)).
         got = row.d[n // 2 - 1] * (math.log(a / sigmas[n // 2 - 1]))
         defects.append(abs(got - (h - (1.0 - math.exp(-h)))))
-    assert math.log2(defects[0] / defects[1]) > 2.75
+    assert math.log2(defects[0] / defects[1]) == pytest.approx(3, abs=0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)
