@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from problems import PROCESSES, mixture, runge_kutta
+from problems import PROCESSES, even_in_log, mixture, runge_kutta, start
+from quadratures import lagrange, phi
 from stride import samplers
 from stride.samplers import FLOW, VE
 
 LISTS = {"VE": (9.0, 5.0, 3.5, 1.2, 0.9, 0.4, 0.1), "FLOW": (0.95, 0.8, 0.72, 0.4, 0.31, 0.2, 0.05)}
-NODES, FACTORS = np.polynomial.legendre.leggauss(60)
 
 
 def zhao(r, h, variant):
@@ -19,8 +19,7 @@ def zhao(r, h, variant):
     big = z if variant == "bh1" else math.expm1(z)
     if len(r) == 1:
         return np.array([0.5]), big
-    s = (NODES + 1) / 2
-    b = [(FACTORS / 2 * np.exp(z * (1 - s)) * s**n).sum() * z for n in range(1, len(r) + 1)]
+    b = [math.factorial(n) * z * phi(n + 1, z) for n in range(1, len(r) + 1)]
     return np.linalg.solve(np.vander(r, increasing=True).T, np.array(b) / big), big
 
 
@@ -50,12 +49,7 @@ def unipc(denoise, x, sigmas, process, order, variant, ratio=1.0):
         if ratio != 1.0 and len(answers) > 2:
             read = ratio * times[0] + (1 - ratio) * times[1]
             nodes = times[:3]
-            answers[0] = sum(
-                answers[j] * math.prod(
-                    (read - nodes[i]) / (nodes[j] - nodes[i]) for i in range(3) if i != j
-                )
-                for j in range(3)
-            )
+            answers[0] = sum(answers[j] * lagrange(nodes, j, read) for j in range(3))
         used = min(order, len(answers))
         before = (x, sigma, answers[:used], times[:used])
         x = step(x, sigma, sigma_next, process, answers[:used], times[:used], variant)
@@ -63,8 +57,7 @@ def unipc(denoise, x, sigmas, process, order, variant, ratio=1.0):
 
 
 def latent(process):
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(2, 4, generator=generator, dtype=torch.float64) * LISTS[process.name][0]
+    return start(LISTS[process.name][0], 2)
 
 
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
@@ -94,22 +87,18 @@ def test_dc_solver_reads_the_newest_answer_elsewhere(ratio, process):
 def test_the_corrector_costs_no_call_and_raises_the_order(order):
     """Without it UniP-p has order p (a start of order 1 caps it at 2); with it, one more."""
     denoise, slope = mixture(VE), {}
-    x = latent(VE) / LISTS["VE"][0]
-    exact = runge_kutta(denoise, x, 1.0, 0.1, 1000)
+    x, top, bottom = start(1.0, 2), 1.0, 0.1
+    exact = runge_kutta(denoise, x, top, bottom, 1000)
     for corrector in (False, True):
         errors = []
         for n in (120, 240):
-            sigmas, options = even(n), dict(order=order, corrector=corrector)
+            sigmas, options = even_in_log(top, bottom, n), dict(order=order, corrector=corrector)
             assert samplers.get("uni_pc").plan(sigmas, VE, **options).calls == n
             found = samplers.sample("uni_pc", denoise, x, sigmas, **options)
             errors.append(float((found - exact).abs().max()))
         slope[corrector] = math.log2(errors[0] / errors[1])
     assert slope[False] == pytest.approx(min(order, 2), abs=0.12)
     assert slope[True] == pytest.approx(min(order + 1, 3), abs=0.12)
-
-
-def even(n):
-    return tuple(0.1 ** (i / n) for i in range(n + 1))
 
 
 @pytest.mark.parametrize("name", ["uni_pc", "uni_pc_bh2", "dc_solver"])
