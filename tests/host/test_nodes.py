@@ -48,12 +48,7 @@ def test_a_cut_run_with_a_mask_equals_the_run(host, scene, sampler):
     """What the mask keeps is noised in the second node as it was in the first."""
     graph = scene()
     source = graph.stride(steps=4, seed=1)
-    none = graph.add("SolidMask", value=0.0, width=256, height=256)
-    left = graph.add("SolidMask", value=1.0, width=128, height=256)
-    mask = graph.add(
-        "MaskComposite", destination=none[0], source=left[0], x=0, y=0, operation="add"
-    )
-    graph.empty = graph.add("SetLatentNoiseMask", samples=source[0], mask=mask[0])[0]
+    graph.empty = graph.masked(source[0])[0]
     settings = dict(sampler=sampler, schedule="karras")
     nodes = [graph.advanced(steps=8, latent_image=graph.empty, **settings),
              chain(graph, [4], **settings)]
