@@ -72,7 +72,7 @@ def note_on(model: Any, schedule: Named, steps: int) -> str | None:
     if schedule.entry is None or schedule.entry.remark is None:
         return None
     spec = spec_of(model.get_model_object("model_sampling"), family_of(model))
-    return schedule.entry.note(spec, steps, schedule.options)
+    return schedule.entry.remark(spec, steps, schedule.options)
 
 
 def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
