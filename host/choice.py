@@ -239,7 +239,7 @@ def _warnings(
     facts, start = facts_of(model), None
     if not facts.flow and facts.sigma_max > advice.WIDE:
         start = float(sigmas_for(model, schedule, steps)[0])
-    answers = advice.answers(sampler.name, getattr(sampler.options, "order", 1))
+    answers = advice.ANSWERS.get(sampler.name, getattr(sampler.options, "order", 1))
     run = advice.Run(
         facts, steps, cfg, sampler.name, schedule.name, _NONE.get(distilled, distilled),
         answers if sampler.entry else 1, getattr(sampler.options, "cfg_pp", False), start,
@@ -248,8 +248,15 @@ def _warnings(
 
 
 def check(sampler: str | None = None, schedule: str | None = None) -> None:
-    """Raises ValueError for names that cannot be meant; ``automatic`` can."""
-    names.check(
-        None if is_automatic(sampler) else sampler,
-        None if is_automatic(schedule) else schedule,
-    )
+    """Raises ValueError for names that cannot be meant; ``automatic`` can, and None is unknown yet.
+
+    A sampler's name alone may be a combined one.
+    """
+    sampler = None if is_automatic(sampler) else sampler
+    schedule = None if is_automatic(schedule) else schedule
+    if sampler is not None and schedule is not None:
+        names.pair(sampler, schedule)
+    elif schedule is not None:
+        names.one_schedule(schedule)
+    elif sampler is not None:
+        names.apart(sampler, AUTOMATIC)

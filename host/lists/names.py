@@ -207,7 +207,8 @@ def apart(sampler: str, schedule: str) -> tuple[str, str]:
     """(sampler, schedule) of a combined name; what is given where the name is a sampler's alone."""
     if listed("sampler", sampler) or names.is_class(sampler):
         return sampler, schedule
-    found = names.resolve(sampler)
+    with _nearest(sampler):
+        found = names.resolve(sampler)
     return (found.sampler, found.schedule) if found.schedule else (sampler, schedule)
 
 
@@ -256,14 +257,3 @@ def _nearest(sampler: str | None = None, schedule: str | None = None) -> Iterato
                 spellings = REGISTRIES[kind].spellings
                 raise ValueError(registry.unknown(kind, name, known(), spellings)) from None
         raise
-
-
-def check(sampler: str | None = None, schedule: str | None = None) -> None:
-    """Raises ValueError for what cannot be meant; a name alone may be a combined one."""
-    if sampler is not None and schedule is not None:
-        pair(sampler, schedule)
-    elif schedule is not None:
-        one_schedule(schedule)
-    elif sampler is not None and listed("sampler", sampler) is None:
-        with _nearest(sampler):
-            names.resolve(sampler)
