@@ -23,6 +23,7 @@ from .table import Draw
 if TYPE_CHECKING:
     from .streams import A1111Noise
 
+KEYED = ("independent", "path")  # what the option noise calls the sources of this file
 _WORD = 0xFFFFFFFFFFFFFFFF
 _NODE = 1 << 63  # marks the counters of the path's tree
 
@@ -169,8 +170,8 @@ def source(
 
     brownian: whether A1111 and the host draw this sampler's noise from a Brownian tree.
     """
-    kind = getattr(options, "noise", "independent")
-    if kind in ("independent", "path"):
+    kind = getattr(options, "noise", KEYED[0])
+    if kind in KEYED:
         return (PathNoise if kind == "path" else KeyedNoise)(seed, images)
     from .streams import GENERATORS, A1111Noise  # other programs' noise, for who asks for it
 

@@ -69,18 +69,14 @@ class Row:
     excess: tuple[Draw, ...] = ()
 
     @cached_property
-    def terms(self) -> tuple[Term, ...]:
-        """What the row names, with the weight of each."""
+    def reads(self) -> tuple[Term, ...]:
+        """What the row reads, with the weight of each; a weight of 0 reads nothing."""
         terms: list[Term] = []
         for kind, weights in (("x", self.x), ("d", self.d), ("u", self.u)):
             for j, weight in weights.items():
-                terms.append(((kind, j), weight))
+                if weight != 0:
+                    terms.append(((kind, j), weight))
         return tuple(terms)
-
-    @cached_property
-    def reads(self) -> tuple[Term, ...]:
-        """The terms that count: those whose weight is not 0."""
-        return tuple(filter(itemgetter(1), self.terms))
 
 
 def noisy_row(
@@ -174,7 +170,7 @@ class Table:
                 raise ValueError(f"row {k}: step {row.step} does not start on its sigma")
             alphas.append(self.process.alpha(row.sigma_next))
             self._check_weights(k, row, alphas)
-            for ref, _ in row.terms:
+            for ref, _ in row.reads:
                 last[ref] = k
             if row.step != step:
                 first.append(k)
@@ -193,10 +189,10 @@ class Table:
         must be ``alpha' c`` plus noise of standard deviation sigma'.
         """
         fresh = [*map(_weight, row.noise)]
-        weights = [*fresh, *map(_weight, row.excess), *map(itemgetter(1), row.terms)]
+        weights = [*fresh, *map(_weight, row.excess), *map(itemgetter(1), row.reads)]
         if not all(map(math.isfinite, weights)):
             raise ValueError(f"row {k}: a weight is not finite")
-        for (kind, j), _ in row.terms:
+        for (kind, j), _ in row.reads:
             if not 0 <= j <= k or (kind != "x" and not self.rows[j].calls):
                 raise ValueError(f"row {k}: reads what row {j} has not made")
         signal, carried, highest = sum(row.d.values()) + sum(row.u.values()), 0.0, 0.0

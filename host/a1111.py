@@ -64,7 +64,7 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any], settings: Settings) 
     )
     return Setup(
         model, torch.tensor(made.sigmas), lambda: noise.first(samples.shape),
-        lambda tell: comfy.samplers.KSAMPLER(replace(run, tell=tell)), (*made.notes, note),
+        lambda **tell: comfy.samplers.KSAMPLER(replace(run, **tell)), (*made.notes, note),
         made.guidance,
     )
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from .choice import Choice
-from .run.result import Tell
 from .run.watch import Box
 
 
@@ -37,13 +36,13 @@ class Setup:
     """A run that can start: all that ``ksample`` needs of it.
 
     sigmas: its levels; fewer than two where there is nothing to do. noise, sampler: called once
-    if there is, for the initial noise and for the host's SAMPLER. guidance: what cfg is multiplied
-    by. notes: for whoever looks.
+    if there is, for the initial noise and, with ``tell`` (see ``run.result``), for the host's
+    SAMPLER. guidance: what cfg is multiplied by. notes: for whoever looks.
     """
 
     model: Any
     sigmas: torch.Tensor
     noise: Callable[[], torch.Tensor]
-    sampler: Callable[[Tell], Any]
+    sampler: Callable[..., Any]
     notes: tuple[str | None, ...] = ()
     guidance: float = 1.0

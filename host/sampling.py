@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import comfy.sample
@@ -81,7 +82,7 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
     sampler, options = choice.sampler, choice.sampler.options
     sigmas, ahead = _levels(model, asked)
     if len(sigmas) < 2:
-        return Setup(model, sigmas, lambda: latent["samples"], lambda tell: None)
+        return Setup(model, sigmas, lambda: latent["samples"], lambda **_: None)
     notes = [note_on(model, choice.schedule, asked.steps)]
     run: dict[str, Any] = {"settings": settings, "box": asked.box}
     if options is not None:  # one of ours
@@ -95,8 +96,8 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
         run |= {"images": images, "ahead": ahead, "keep": True, "resume": resume}
     stream = getattr(options, "noise", "")
     return Setup(
-        model, sigmas, lambda: _initial_noise(latent, asked.seed, asked.add_noise, stream),
-        lambda tell: sampler_of(sampler, tell=tell, **run), tuple(notes),
+        model, sigmas, partial(_initial_noise, latent, asked.seed, asked.add_noise, stream),
+        partial(sampler_of, sampler, **run), tuple(notes),
     )
 
 
@@ -159,7 +160,7 @@ def ksample(
 
     results: list[Result | None] = [None]  # none, of a SAMPLER that does not tell
     end = comfy.sample.sample_custom(
-        run.model, run.noise(), asked.cfg * run.guidance, run.sampler(results.append), sigmas,
+        run.model, run.noise(), asked.cfg * run.guidance, run.sampler(tell=results.append), sigmas,
         positive, negative, samples, noise_mask=latent.get("noise_mask"),
         callback=latent_preview.prepare_callback(run.model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=asked.seed,
@@ -178,7 +179,7 @@ def ksample(
         report["accepted"] = sum(image.accepted for image in result.taken)
         report["rejected"] = sum(image.rejected for image in result.taken)
     report["seconds"] = round(time.perf_counter() - started, 3)
-    if asked.box is not None:
+    if asked.box is not None and asked.box.report is not None:
         asked.box.tell(
             seed=asked.seed, cfg=asked.cfg, sampler=report["sampler"],
             schedule=report["schedule"], note=_note(notes).get("note"),

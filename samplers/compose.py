@@ -149,7 +149,7 @@ class _NotThere(LookupError):
 def _moved(row: Row, start: int, offset: int, taken_over: Mapping[Ref, Ref]) -> Row:
     """The row with its references renumbered; raises _NotThere where one of them leads nowhere."""
     out: dict[str, dict[int, float]] = {"x": {}, "d": {}}
-    for (kind, j), weight in row.terms:
+    for (kind, j), weight in row.reads:
         ref = (kind, j - start + offset) if j >= start else taken_over.get((kind, j))
         if ref is not None:
             out[kind][ref[1]] = out[kind].get(ref[1], 0.0) + weight

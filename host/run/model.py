@@ -50,7 +50,10 @@ class HostModel(Model):
             dict(extra.get("model_options") or {}), self._keep, disable_cfg1_optimization=both
         )
         self._extra = {**extra, "model_options": self._options}
-        self.computes_in = _dtype_of(host)
+        network = getattr(getattr(host, "inner_model", None), "inner_model", None)
+        self.computes_in = getattr(network, "manual_cast_dtype", None) or (
+            network.get_dtype() if hasattr(network, "get_dtype") else None
+        )
         if images is not None:
             self._options[IMAGES] = tuple(images)
             self._pick_images()
@@ -151,10 +154,3 @@ class HostModel(Model):
                     if hasattr(control, name):
                         yield control, name, None
             control = getattr(control, "previous_controlnet", None)
-
-
-def _dtype_of(host: Any) -> torch.dtype | None:
-    """The dtype in which the host runs the network, if it tells."""
-    network = getattr(getattr(host, "inner_model", None), "inner_model", None)
-    cast = getattr(network, "manual_cast_dtype", None)
-    return cast or (network.get_dtype() if hasattr(network, "get_dtype") else None)

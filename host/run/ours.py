@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import comfy.k_diffusion.sampling
 import torch
 
-from ...engine.noise import source
+from ...engine.noise import KEYED, source
 from ...engine.run import Carry, Noise, OnStep, Plan, run
 from ...process import Process
 from ...registry import Options
@@ -185,8 +185,11 @@ class HostRun:
         """Where the run's fresh noise comes from."""
         if self.terms:
             return self.terms.source(x)
-        kind, brownian = getattr(self.options, "noise", ""), self.sampler.brownian
+        kind = getattr(self.options, "noise", KEYED[0])
         seed, images = call.extra.get("seed") or 0, self.images or range(x.shape[0])
+        if kind in KEYED:
+            return source(self.options, seed, images)
+        brownian = self.sampler.brownian
         if kind == "host":
             return HostNoise(x, call.sigmas, seed, brownian, self.on_device)
         if kind == "a1111" and brownian:  # one tree for each image
