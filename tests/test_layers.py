@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOST = {"comfy", "comfy_api", "comfy_extras", "server", "folder_paths", "latent_preview",
         "execution", "nodes", "node_helpers"}
 GROUND = {"registry", "process"}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BELOW = GROUND | {"engine", "samplers", "schedules"}
 # What each part of the pack may import from the pack itself.
 MAY = {
@@ -64,6 +65,49 @@ def test_imports_point_one_way(path):
         # typing_extensions: asked for by a type checker alone, which always has it.
         libraries = {"torch", "numpy", "typing_extensions"}
         assert outside <= libraries | set(sys.stdlib_module_names)
+
+
+DOCUMENTED = ("registry.py", "process.py", "library.py", "guidance", "advice", "names", "a1111",
+              "host", "nodes")
+
+
+def described(path, classes):
+    """(name, whether it has a docstring) of every public class, function and method of a file.
+
+    A method has that of the method that it overrides; a node's schema that of its class.
+    """
+    def bases(cls):
+        for base in cls.bases:
+            for one in classes.get(getattr(base, "attr", getattr(base, "id", None)), ()):
+                yield from (one, *bases(one))
+
+    def methods(cls, name):
+        return (n for n in cls.body if isinstance(n, FUNCTIONS) and n.name == name)
+
+    def found(holder, prefix=""):
+        for node in holder.body:
+            if not isinstance(node, (ast.ClassDef, *FUNCTIONS)):
+                continue
+            if node.name.startswith("_") and node.name != "__call__":
+                continue
+            over = [m for c in bases(holder) for m in methods(c, node.name)] if prefix else []
+            if node.name != "define_schema":
+                yield prefix + node.name, any(map(ast.get_docstring, (node, *over)))
+            if isinstance(node, ast.ClassDef):
+                yield from found(node, f"{prefix}{node.name}.")
+
+    return found(ast.parse(path.read_text()))
+
+
+def test_public_things_are_described():
+    classes = {}  # by name, which several may share
+    for node in (n for path in FILES for n in ast.walk(ast.parse(path.read_text()))):
+        if isinstance(node, ast.ClassDef):
+            classes.setdefault(node.name, []).append(node)
+    bare = [f"{path.relative_to(ROOT)}: {name}" for path in FILES
+            if path.relative_to(ROOT).parts[0] in DOCUMENTED
+            for name, said in described(path, classes) if not said]
+    assert not bare
 
 
 def test_files_are_ascii():
