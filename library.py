@@ -14,7 +14,7 @@ import torch
 
 from . import samplers, schedules
 from .engine.model import Denoise
-from .engine.streams import source
+from .engine.noise import source
 from .names import is_class, resolve
 from .samplers import FLOW, VE, Process, Stepper
 from .schedules import ModelSpec

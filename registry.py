@@ -153,7 +153,9 @@ def option_set(cls: type[Set]) -> type[Set]:
     of the pack's import.
     """
     made = dataclass(repr=False, eq=False)(cls)
-    made.OPTIONS = {f.name: Option(f.name, f.default, **f.metadata) for f in fields(made)}
+    made.OPTIONS = {
+        f.name: Option(f.name, getattr(made, f.name), **f.metadata) for f in fields(made)
+    }
     return made
 
 

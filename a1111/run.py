@@ -72,10 +72,13 @@ class Model:
         return cls(replace(ModelSpec.from_table(table.astype(np.float32)), process=FLOW))
 
     @classmethod
-    def like(cls, table: np.ndarray, start: float, end: float, family: str = "") -> Model | None:
+    def like(
+        cls, table: np.ndarray, start: float | None, end: float | None, family: str = ""
+    ) -> Model | None:
         """A1111's own rounding of a host's table [1000] of sigmas, or None for other betas.
 
-        start, end: first and last beta, even in its root or in itself; zero terminal SNR is seen.
+        start, end: first and last beta, as published where None, even in its root or in itself;
+        zero terminal SNR is seen.
         """
         for name in ("scaled_linear", "linear"):
             betas = training.betas(name, start, end, 1000)

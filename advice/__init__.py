@@ -6,9 +6,9 @@
 
 from .choose import AUTOMATIC, Pick, choose, preset_of, rows_for
 from .rows import DISTILLED, FAMILIES, ROWS, UNKNOWN, WIDE, Model, Row
-from .warnings import RULES, Rule, Run, answers, warnings
+from .warnings import ANSWERS, RULES, Rule, Run, warnings
 
 __all__ = [
-    "AUTOMATIC", "DISTILLED", "FAMILIES", "ROWS", "RULES", "UNKNOWN", "WIDE", "Model", "Pick",
-    "Row", "Rule", "Run", "answers", "choose", "preset_of", "rows_for", "warnings",
+    "ANSWERS", "AUTOMATIC", "DISTILLED", "FAMILIES", "ROWS", "RULES", "UNKNOWN", "WIDE", "Model",
+    "Pick", "Row", "Rule", "Run", "choose", "preset_of", "rows_for", "warnings",
 ]

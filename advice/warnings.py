@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .choose import nearest, rows_for, span
-from .rows import FAMILIES, PRESETS, UNKNOWN, WIDE, Model, Row
+from .rows import FAMILIES, PRESETS, WIDE, Model, Row
 
 _MEASURED = "`dev.py bench advice`, docs/accuracy.md, 'What the warnings are about'"
 _RENOISING = ("lcm", "tcd")  # jump to the answer and add new noise: for consistency models
-_FIXED = {"plms": 4, "pndm": 4}
+ANSWERS = {"plms": 4, "pndm": 4}  # answers that a method combines where it has no option for them
 _SAME = {"euler", "ddim"}  # one method without eta
 # Adams methods in sigma: on VE models three answers do them no harm at few steps.
 _ADAMS = ("adams_2", "adams_3", "lms", "ipndm_v")
@@ -39,11 +39,6 @@ class Run:
     def known_as(self) -> str:
         """How the model was distilled: as named, or as the schedule tells."""
         return self.distilled or PRESETS.get(self.schedule, "")
-
-
-def answers(sampler: str, order: int) -> int:
-    """Model answers that a sampler combines, by its option ``order`` or by its nature."""
-    return _FIXED.get(sampler, order)
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,9 @@ def strong_cfg_pp(run: Run) -> str | None:
 
 def far_outside(run: Run) -> str | None:
     """Steps or cfg less than half or more than twice of what is good for the family."""
-    if run.model.kind in UNKNOWN or not (rows := rows_for(run.model, run.known_as)):
+    if not run.model.family and run.model.sigma_max <= WIDE:  # no row knows it
+        return None
+    if not (rows := rows_for(run.model, run.known_as)):
         return None
     row = nearest(rows, run.steps, run.cfg)
     low, high = min(r.steps[0] for r in rows), max(r.steps[1] for r in rows)
@@ -183,4 +180,8 @@ RULES = (
 
 def warnings(run: Run) -> list[str]:
     """What is known to be bad about a run, a sentence each; usually nothing."""
-    return [found for rule in RULES if (found := rule.check(run))]
+    found = []
+    for rule in RULES:
+        if (sentence := rule.check(run)) is not None:
+            found.append(sentence)
+    return found

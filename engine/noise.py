@@ -13,11 +13,15 @@ import math
 import struct
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from .table import Draw
+
+if TYPE_CHECKING:
+    from .streams import A1111Noise
 
 _WORD = 0xFFFFFFFFFFFFFFFF
 _NODE = 1 << 63  # marks the counters of the path's tree
@@ -46,7 +50,7 @@ class KeyedNoise:
 
     def __init__(self, seed: int, images: Sequence[int]) -> None:
         self.seed = int(seed) & _WORD
-        self.images = [int(i) for i in images]
+        self.images = [*map(int, images)]
 
     def of(self, k: int) -> KeyedNoise:
         """The noise of image k of the batch alone."""
@@ -156,3 +160,28 @@ class PathNoise:
                 self._nodes[level] = interval, normals
             out.add_(normals, alpha=weight)
         return out
+
+
+def source(
+    options: Any, seed: int, images: Sequence[int], brownian: bool = False
+) -> KeyedNoise | PathNoise | A1111Noise:
+    """The fresh noise that a sampler's ``options`` ask for, independent draws if they do not.
+
+    brownian: whether A1111 and the host draw this sampler's noise from a Brownian tree.
+    """
+    kind = getattr(options, "noise", "independent")
+    if kind in ("independent", "path"):
+        return (PathNoise if kind == "path" else KeyedNoise)(seed, images)
+    from .streams import GENERATORS, A1111Noise  # other programs' noise, for who asks for it
+
+    if kind not in GENERATORS:
+        raise ValueError(
+            f"noise '{kind}' needs ComfyUI; here there are independent, path, "
+            + ", ".join(GENERATORS)
+        )
+    if brownian:
+        raise ValueError(
+            f"noise '{kind}' of this sampler is a Brownian tree of torchsde in A1111; in ComfyUI "
+            "'a1111' gives it, elsewhere take 'path' or 'independent'"
+        )
+    return A1111Noise(kind, seed, images, options.ensd)

@@ -111,7 +111,8 @@ def run(
     until = len(sigmas) - 1 if until is None else until
     if not 0 <= until < len(sigmas):
         raise ValueError(f"until must be from 0 to {len(sigmas) - 1} steps, got {until}")
-    past, memory = (), {}
+    past: tuple[float, ...] = ()
+    memory: dict[Ref, torch.Tensor] = {}
     if carry is not None:
         past, x, memory = _resume(x, sigmas[0], carry)
     plan = build(past + sigmas, process)

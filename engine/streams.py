@@ -1,4 +1,4 @@
-"""Noise that is drawn in order from a stream, and the one place that picks a source of noise.
+"""Noise that is drawn in order from a stream.
 
 A1111 webui draws for image i from a generator of its own, seeded with seed + i: first the initial
 noise, then one draw for every time that the sampler adds noise. With an eta noise seed delta
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from .noise import KeyedNoise, PathNoise
 from .table import Draw
 
 _SEEDS = 1 << 64
@@ -213,26 +212,3 @@ def _centred(noise: torch.Tensor, ground: torch.Tensor) -> torch.Tensor:
         of.append(slice(max(-offset, 0), max(-offset, 0) + count))
     ground[..., to[0], to[1]] = noise[..., of[0], of[1]]
     return ground
-
-
-def source(
-    options: Any, seed: int, images: Sequence[int], brownian: bool = False
-) -> KeyedNoise | PathNoise | A1111Noise:
-    """The fresh noise that a sampler's ``options`` ask for, independent draws if they do not.
-
-    brownian: whether A1111 and the host draw this sampler's noise from a Brownian tree.
-    """
-    kind = getattr(options, "noise", "independent")
-    if kind in ("independent", "path"):
-        return (PathNoise if kind == "path" else KeyedNoise)(seed, images)
-    if kind not in GENERATORS:
-        raise ValueError(
-            f"noise '{kind}' needs ComfyUI; here there are independent, path, "
-            + ", ".join(GENERATORS)
-        )
-    if brownian:
-        raise ValueError(
-            f"noise '{kind}' of this sampler is a Brownian tree of torchsde in A1111; in ComfyUI "
-            "'a1111' gives it, elsewhere take 'path' or 'independent'"
-        )
-    return A1111Noise(kind, seed, images, options.ensd)

@@ -155,10 +155,14 @@ class Table:
     # The rows do not depend on the latent: no image has its own, and no step size is told.
     alone: ClassVar[bool] = False
     taken: ClassVar[tuple[()]] = ()
+    guided: bool = field(init=False)  # whether the unconditional answer is read (CFG++)
+    # Row index where each step begins, and the number of rows as the last value.
+    first_rows: tuple[int, ...] = field(init=False, repr=False, compare=False)
     _last_read: dict[Ref, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         last: dict[Ref, int] = {}
+        first, guided = [0], False
         step, level = 0, self.sigmas[0]
         alphas = [self.process.alpha(level)]  # where each row starts
         for k, row in enumerate(self.rows):
@@ -172,9 +176,14 @@ class Table:
             self._check_weights(k, row, alphas)
             for ref, _ in row.terms:
                 last[ref] = k
+            if row.step != step:
+                first.append(k)
+            guided = guided or bool(row.u)
             step, level = row.step, row.sigma_next
-        if step != self.steps - 1 or level != self.sigmas[-1]:
+        if step != len(self.sigmas) - 2 or level != self.sigmas[-1]:
             raise ValueError(f"the table ends at step {step}, sigma {level}")
+        object.__setattr__(self, "guided", guided)
+        object.__setattr__(self, "first_rows", (*first, len(self.rows)))
         object.__setattr__(self, "_last_read", last)
 
     def _check_weights(self, k: int, row: Row, alphas: Sequence[float]) -> None:
@@ -213,28 +222,15 @@ class Table:
         """Model calls of the whole run."""
         return sum(map(attrgetter("calls"), self.rows))
 
-    @cached_property
-    def guided(self) -> bool:
-        """Whether the unconditional answer is read (CFG++)."""
-        return any(map(attrgetter("u"), self.rows))
-
     @property
     def stochastic(self) -> bool:
         """Whether any row adds fresh noise."""
         return any(row.noise or row.excess for row in self.rows)
 
-    @cached_property
-    def first_rows(self) -> tuple[int, ...]:
-        """Row index where each step begins, and the number of rows as the last value."""
-        starts: dict[int, int] = {}
-        for k, row in enumerate(self.rows):
-            starts.setdefault(row.step, k)
-        return (*starts.values(), len(self.rows))
-
     def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """Rows, by number, of ``steps`` steps after the first ``past``; see ``run.Plan``."""
         first, last = self.first_rows[past], self.first_rows[past + steps]
-        if missing := self.needed_after(first - 1) - machine.memory.keys():
+        if past and (missing := self.needed_after(first - 1) - machine.memory.keys()):
             raise ValueError(f"the carried run did not keep {sorted(missing)}: another sampler?")
         for k in range(first, last):
             yield k, self.rows[k]

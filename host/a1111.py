@@ -10,7 +10,8 @@ import comfy.model_sampling
 import comfy.samplers
 import torch
 
-from ..a1111.run import Model, Settings, plan
+from ..a1111.run import Model, plan
+from ..a1111.settings import Settings
 from ..samplers import FLOW, VE
 from ..schedules import ModelSpec
 from .asked import Asked, Setup
@@ -22,7 +23,7 @@ _TABLE = 1000  # noise levels of the models that A1111 1.10.1 runs
 _DISCRETE = comfy.model_sampling.ModelSamplingDiscrete
 
 
-def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
+def setup(model: Any, asked: Asked, latent: dict[str, Any], settings: Settings) -> Setup:
     """A run as A1111 1.10.1 does it. Raises ValueError for what it has not."""
     first, last = asked.window or (0, asked.steps)
     if first > 0 or last < asked.steps or not asked.add_noise:
@@ -32,14 +33,14 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
             "and add_noise enable"
         )
     choice, samples = asked.choice, latent["samples"]
-    model, known, note = _as_theirs(model, choice.a1111)
+    model, known, note = _as_theirs(model, settings)
     sampling = model.get_model_object("model_sampling")
     picture = asked.denoise < 1 or bool(torch.count_nonzero(samples))
     made = plan(
-        choice.sampler.name, choice.schedule.name, asked.steps, known, choice.a1111,
+        choice.sampler.name, choice.schedule.name, asked.steps, known, settings,
         denoise=asked.denoise if picture else None,
     )
-    if made.sampler.brownian and choice.a1111.noise != "cpu":
+    if made.sampler.brownian and settings.noise != "cpu":
         raise ValueError(
             f"A1111's noise of '{made.sampler.name}' is a Brownian tree, which is here for its "
             "noise source CPU only; set noise to cpu in A1111 Run (Stride)"
@@ -53,10 +54,10 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
             return HostNoise(x, torch.tensor(made.span), noise.seeds, True, False)
         return noise
 
-    last = made.sigmas[-1] if made.sigmas else 0.0
+    end = made.sigmas[-1] if made.sigmas else 0.0
     # The host divides the result of a flow model by its share of signal; A1111 does not.
     terms = Terms(
-        made.latent, made.noise, made.result * process_of(sampling).alpha(last), VE, source
+        made.latent, made.noise, made.result * process_of(sampling).alpha(end), VE, source
     )
     run = HostRun(
         made.sampler, made.options, images, settings=choice.settings, box=asked.box, terms=terms
@@ -81,8 +82,8 @@ def _as_theirs(model: Any, settings: Settings) -> tuple[Any, Model, str | None]:
         )
     known, note = None, "the noise levels are this MODEL's own, as the host rounds them"
     if len(table) == _TABLE and type(sampling).timestep is _DISCRETE.timestep:
-        betas = getattr(sampling, "linear_start", None), getattr(sampling, "linear_end", None)
-        known = Model.like(table, *betas, family_of(model))
+        start, end = (getattr(sampling, f"linear_{name}", None) for name in ("start", "end"))
+        known = Model.like(table, start, end, family_of(model))
     if known is None:
         return model, Model(replace(ModelSpec.from_table(table), family=family_of(model))), note
     theirs = copy.deepcopy(sampling)
@@ -99,6 +100,8 @@ class _Fractional:
 
     Log sigma is linear between whole timesteps.
     """
+
+    log_sigmas: torch.Tensor  # the host's
 
     def timestep(self, sigma: torch.Tensor) -> torch.Tensor:
         """Timesteps shaped like ``sigma``, from 0 to the last."""

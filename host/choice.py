@@ -62,7 +62,9 @@ class Wishes:
                 f"the connected options already hold those of {wish.kind} '{before.name}', and "
                 f"this node adds those of '{wish.name}'; a run has one {wish.kind}"
             )
-        return replace(self, **{wish.kind: wish})
+        if wish.kind == "sampler":
+            return replace(self, sampler=wish)
+        return replace(self, schedule=wish)
 
     def set(self, settings: RunSettings) -> Wishes:
         """These and the settings of a Run Settings node."""
@@ -156,16 +158,14 @@ def _as_theirs(sampler: str, schedule: str, wanted: Wishes) -> tuple[Named, Name
     """The two names for an A1111 run, which takes nobody's options."""
     if is_automatic(schedule):
         sampler, schedule = names.apart(sampler, schedule)  # "Euler a Karras" chooses by itself
-    made = tuple(
-        wanted.on(names.as_said(kind, name))
-        for kind, name in (("sampler", sampler), ("schedule", schedule))
-    )
-    if any(one.changed for one in made):
+    method = wanted.on(names.as_said("sampler", sampler))
+    curve = wanted.on(names.as_said("schedule", schedule))
+    if method.changed or curve.changed:
         raise ValueError(
             "an A1111 run takes its settings from A1111 Run (Stride) alone; disconnect the options "
             "of Sampler (Stride) and Schedule (Stride)"
         )
-    return made
+    return method, curve
 
 
 def blamed(problem: ValueError, reason: str | None) -> ValueError:
@@ -239,7 +239,7 @@ def _warnings(
     facts, start = facts_of(model), None
     if not facts.flow and facts.sigma_max > advice.WIDE:
         start = float(sigmas_for(model, schedule, steps)[0])
-    answers = advice.answers(sampler.name, getattr(sampler.options, "order", 1))
+    answers = advice.ANSWERS.get(sampler.name, getattr(sampler.options, "order", 1))
     run = advice.Run(
         facts, steps, cfg, sampler.name, schedule.name, _NONE.get(distilled, distilled),
         answers if sampler.entry else 1, getattr(sampler.options, "cfg_pp", False), start,
@@ -248,8 +248,15 @@ def _warnings(
 
 
 def check(sampler: str | None = None, schedule: str | None = None) -> None:
-    """Raises ValueError for names that cannot be meant; ``automatic`` can."""
-    names.check(
-        None if is_automatic(sampler) else sampler,
-        None if is_automatic(schedule) else schedule,
-    )
+    """Raises ValueError for names that cannot be meant; ``automatic`` can, and None is unknown yet.
+
+    A sampler's name alone may be a combined one.
+    """
+    sampler = None if is_automatic(sampler) else sampler
+    schedule = None if is_automatic(schedule) else schedule
+    if sampler is not None and schedule is not None:
+        names.pair(sampler, schedule)
+    elif schedule is not None:
+        names.one_schedule(schedule)
+    elif sampler is not None:
+        names.apart(sampler, AUTOMATIC)

@@ -52,7 +52,7 @@ def resumable(
             f"new start: the latent stopped at sigma {stopped.carry.sigmas[-1]:.6g}, "
             f"this run begins at {float(sigmas[0]):.6g}"
         )
-    if not _equal(latent["samples"], stopped.latent):
+    if stopped.latent is None or not _equal(latent["samples"], stopped.latent):
         return None, "new start: the latent was changed between the two nodes"
     return stopped, None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import comfy.sample
@@ -71,7 +72,7 @@ def note_on(model: Any, schedule: Named, steps: int) -> str | None:
     if schedule.entry is None or schedule.entry.remark is None:
         return None
     spec = spec_of(model.get_model_object("model_sampling"), family_of(model))
-    return schedule.entry.note(spec, steps, schedule.options)
+    return schedule.entry.remark(spec, steps, schedule.options)
 
 
 def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
@@ -83,7 +84,7 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
         return Setup(model, sigmas, lambda: latent["samples"], lambda tell: None)
     notes = [note_on(model, choice.schedule, asked.steps)]
     run: dict[str, Any] = {"settings": settings, "box": asked.box}
-    if sampler.entry is not None:
+    if options is not None:  # one of ours
         indices, resume = latent.get("batch_index"), None
         if not asked.add_noise:
             resume, note = latents.resumable(latent, sampler.name, options, sigmas)
@@ -144,7 +145,10 @@ def ksample(
     ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
     latent = {**latent, "samples": samples}
-    run = (setup if choice.a1111 is None else a1111.setup)(model, asked, latent)
+    if choice.a1111 is None:
+        run = setup(model, asked, latent)
+    else:
+        run = a1111.setup(model, asked, latent, choice.a1111)
     sigmas = run.sigmas
     report: dict[str, Any] = {
         "sampler": choice.sampler.called, "schedule": choice.schedule.called,
@@ -175,12 +179,14 @@ def ksample(
         report["rejected"] = sum(image.rejected for image in result.taken)
     report["seconds"] = round(time.perf_counter() - started, 3)
     if asked.box is not None:
-        names = {key: report[key] for key in ("sampler", "schedule")}
-        asked.box.tell(seed=asked.seed, cfg=asked.cfg, **names, **(_note(notes) or {"note": None}))
+        asked.box.tell(
+            seed=asked.seed, cfg=asked.cfg, sampler=report["sampler"],
+            schedule=report["schedule"], note=_note(notes).get("note"),
+        )
     return out, {**report, **_note([*choice.notes, *notes])}
 
 
-def _note(notes: Any) -> dict[str, str]:
+def _note(notes: Iterable[str | None]) -> dict[str, str]:
     """The notes as the report has them; nothing where there are none."""
     said = [*filter(None, notes)]
     return {"note": "\n".join(said)} if said else {}

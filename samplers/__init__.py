@@ -15,10 +15,9 @@ import torch
 
 from ..engine.guard import NotFinite
 from ..engine.model import Denoise
-from ..engine.noise import KeyedNoise, PathNoise
+from ..engine.noise import KeyedNoise, PathNoise, source
 from ..engine.run import Carry, OnStep, run
 from ..engine.stepper import StepOutput, Stepper
-from ..engine.streams import source
 from ..engine.table import Draw, Row, Table, check_sigmas
 from ..process import FLOW, VE, Process
 from ..registry import Registry

@@ -13,11 +13,12 @@ FLOW run or sigma 0 are first order, and the step after a FLOW start is as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 
-from ..engine.table import Row, split_row
+from ..engine.table import Row, noisy_row, split_row
 from ..process import Decay, Process, Split
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
@@ -67,8 +68,7 @@ def steps(
     for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         split = process.split(sigma, sigma_next, options.eta)
         decay = process.diffuse(sigma, split.down, 0.0)
-        history.add(k)
-        yield split, decay, history.latest(options.order, decay.h)
+        yield split, decay, history.recall(k, 0.0, options.order, decay.h)
         history.pass_by(decay.h)
 
 
@@ -77,7 +77,7 @@ def extrapolated(
 ) -> dict[int, float]:
     """Weights by row of the ``known`` answers, given at ``places``, in a step of the data form."""
     weights = shares(decay.move, partial(shape, options), -decay.h, places)
-    return {row: weight for (row, _), weight in zip(known, weights)}
+    return dict(zip(map(itemgetter(0), known), weights))
 
 
 def dpmpp(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:
@@ -85,6 +85,35 @@ def dpmpp(sigmas: tuple[float, ...], process: Process, options: Multistep) -> It
     for k, (split, decay, known) in enumerate(steps(sigmas, process, options)):
         d = extrapolated(decay, known, nodes(known, 0.0, decay.h), options)
         yield split_row(k, sigmas[k], sigmas[k + 1], split, {k: decay.keep}, d)
+
+
+def sde_row(
+    step: int, sigma: float, sigma_next: float, decay: Decay, x: int, d: Mapping[int, float],
+) -> Row:
+    """The row that keeps ``decay.keep`` of x_x, takes the answers d and the step's noise."""
+    kept = {x: decay.keep} if decay.keep else {}
+    return noisy_row(step, sigma, sigma_next, kept, d, decay.std)
+
+
+def sde(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:
+    """DPM-Solver++(1M, 2M, 3M) for the SDE, in k-diffusion's form: fresh noise at every step.
+
+    With h the step in log-SNR and H = (1 + eta) h, a step with D held still is exact (see
+    ``Process.diffuse``), and the polynomial through the last answers adds
+
+        x' += alpha' H * integral over 0 <= s <= 1 of exp(-H (1 - s)) (D(s) - D_k) ds.
+
+    First order at the start, next to a FLOW start (sigma 1, log-SNR minus infinity) and to
+    sigma 0; after a first-order step, second order. The weights of the answers are those of
+    ``dpmpp`` with H in the place of h.
+    """
+    history, snr = History(), [*map(process.log_snr, sigmas)]
+    for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
+        decay = process.diffuse(sigma, sigma_next, options.eta)
+        known = history.recall(k, snr[k], options.order, decay.h)
+        places = nodes(known, snr[k], snr[k + 1] - snr[k])
+        d = extrapolated(decay, known, places, options)
+        yield sde_row(k, sigma, sigma_next, decay, k, d)
 
 
 def dpm_solver(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:

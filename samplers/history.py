@@ -37,6 +37,11 @@ class History:
         """Remember an answer given at ``time``, later than all the others."""
         self._known = [Known(answer, time), *self._known[: _LONGEST - 1]]
 
+    def recall(self, answer: Any, time: float, most: int, h: float) -> list[Known]:
+        """Remember an answer; what a step of length h from there may combine, see ``latest``."""
+        self.add(answer, time)
+        return self.latest(most, h)
+
     def renew(self, answer: Any) -> None:
         """Put ``answer`` in the place of the newest one: the model was asked there once more."""
         self._known[0] = Known(answer, self._known[0].time)

@@ -18,9 +18,9 @@ from ..engine.table import Row
 from ..process import Process
 from ..registry import option, option_set
 from .entry import Deterministic, Noisy, Sampler
+from .exponential_multistep import sde_row
 from .history import History, nodes
 from .phi import apply, moments
-from .stochastic import sde_row
 
 
 @option_set

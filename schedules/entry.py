@@ -94,11 +94,9 @@ class Schedule(Entry):
             return f"{self.counts[0]} to {last}"
         return f"{', '.join(most)} or {last}" if most else last
 
-    def note(self, spec: ModelSpec, steps: int, options: Options | None = None) -> str | None:
+    def note(self, spec: ModelSpec, steps: int, **options: Any) -> str | None:
         """What a person should know of this curve on this model; None where there is nothing."""
-        if self.remark is None:
-            return None
-        return self.remark(spec, steps, self.options if options is None else options)
+        return self.remark and self.remark(spec, steps, self.configure(**options))
 
 
 def tensor_of(levels: np.ndarray) -> torch.Tensor:

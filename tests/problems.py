@@ -69,6 +69,34 @@ def runge_kutta(denoise, x, sigma, sigma_next, n):
 
 PROCESSES = {"VE": VE, "FLOW": FLOW}
 
+# A run of few uneven steps.
+LEVELS = {"VE": (9.0, 5.0, 2.5, 1.0, 0.4, 0.15), "FLOW": (0.9, 0.75, 0.6, 0.4, 0.2, 0.1)}
+
+
+def start(sigma, batch=3, seed=0):
+    """Images of pure noise of a level, four coordinates each."""
+    generator = torch.Generator().manual_seed(seed)
+    return sigma * torch.randn(batch, 4, generator=generator, dtype=torch.float64)
+
+
+def even_in_log(top, bottom, n):
+    """n steps from top to bottom, all of one length in log sigma."""
+    return tuple(top * (bottom / top) ** (i / n) for i in range(n + 1))
+
+
+def uneven(process, n):
+    """n steps whose middle level is the same for every n, uneven so that no error cancels."""
+    top, bottom = (8.0, 0.2) if process is VE else (0.85, 0.15)
+    return tuple(top * (bottom / top) ** ((i / n) ** 1.2) for i in range(n + 1))
+
+
+def carried(table):
+    """The weight of the first latent in the last one where the model always answers 0."""
+    latents = [1.0]
+    for row in table.rows:
+        latents.append(sum(w * latents[j] for j, w in row.x.items()))
+    return latents[-1]
+
 
 def load_bench_problems():
     """benchmarks/problems.py, which is a script's module and has this one's name."""

@@ -7,12 +7,11 @@ from itertools import accumulate
 import numpy as np
 import pytest
 import torch
-from problems import PROCESSES, VARIANCE, gaussian, gaussian_flow
+from problems import PROCESSES, VARIANCE, gaussian, gaussian_flow, start
+from quadratures import ADAMS_BASHFORTH, integral, lagrange, moments
 from stride import samplers, schedules
 from stride.samplers import FLOW, VE
 from stride.samplers.adams import vp_time
-from test_quadrature import ADAMS_BASHFORTH, moments
-from test_samplers import start
 
 UNEVEN = (14.6, 9.0, 4.1, 2.9, 1.1, 0.9, 0.31, 0.05)
 VARIABLE = [  # (name, options, order once started)
@@ -75,22 +74,23 @@ def test_third_order_weights_in_closed_form(spread):
 
 @pytest.mark.parametrize("order", [2, 3, 4])
 def test_deis_weights_are_the_papers_integrals(order):
-    """int L_j(t) dsigma/dt dt by Simpson's rule in t, for sigma^2 = exp(b t^2/2 + c t) - 1."""
+    """int L_j(t) dsigma/dt dt by quadrature in t, for sigma^2 = exp(b t^2/2 + c t) - 1."""
     high, low = math.log(80**2 + 1), math.log(0.002**2 + 1)
     b = 2 * (high - low / 0.001) / (1 - 0.001)
     c = high - b / 2
+
+    def speed(t):
+        rho = np.sqrt(np.expm1(b * t * t / 2 + c * t))
+        return (b * t + c) * (rho**2 + 1) / (2 * rho)
+
     for k in range(order, len(UNEVEN)):
         sigmas = UNEVEN[: k + 1]
         nodes = [(-c + math.sqrt(c * c + 2 * b * math.log(s * s + 1))) / b for s in sigmas]
-        t = np.linspace(nodes[-2], nodes[-1], 20001)
-        rho = np.sqrt(np.expm1(b * t * t / 2 + c * t))
-        speed = (b * t + c) * (rho**2 + 1) / (2 * rho)
-        simpson = np.where(np.arange(t.size) % 2, 4.0, 2.0)
-        simpson[[0, -1]] = 1.0
-        past, wanted = nodes[-2 : -2 - order : -1], []
-        for j, own in enumerate(past):
-            basis = [(t - other) / (own - other) for i, other in enumerate(past) if i != j]
-            wanted.append((simpson * speed * np.prod(basis, axis=0)).sum() * (t[1] - t[0]) / 3)
+        past = nodes[-2 : -2 - order : -1]
+        wanted = [
+            integral(lambda t, past=past, j=j: speed(t) * lagrange(past, j, t), *nodes[-2:])
+            for j in range(order)
+        ]
         assert last_weights("deis", sigmas, order=order) == pytest.approx(wanted, rel=1e-8)
 
 

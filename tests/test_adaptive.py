@@ -9,7 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import PROCESSES, gaussian, gaussian_flow, mixture
+from problems import PROCESSES, gaussian, gaussian_flow, mixture, start
+from quadratures import integral
 from stride import samplers
 from stride.samplers import VE, KeyedNoise, NotFinite, run
 from stride.samplers.adaptive import PAIRS, TooManyCalls, dpm_pair
@@ -21,11 +22,6 @@ METHODS = {
     **{pair: ("adaptive_steps", {"pair": pair}, order) for pair, (_, order) in PAIRS.items()},
 }
 TOP, BOTTOM = 10.0, 0.1
-
-
-def start(sigma=TOP, batch=3, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return sigma * torch.randn(batch, 4, generator=generator, dtype=torch.float64)
 
 
 def adapt(method, denoise, x, sigmas=(TOP, BOTTOM), process=VE, seed=0, on_step=None, **options):
@@ -66,13 +62,11 @@ def test_dpm_solver_in_the_papers_form(sigma, h):
 def test_the_weights_are_integrals_of_a_line_in_log_sigma():
     """Gauss-Legendre quadrature of eps linear in lambda through the nodes that each stage reads."""
     sigma, end = 3.0, 0.4
-    h, (nodes, masses) = math.log(sigma / end), np.polynomial.legendre.leggauss(40)
+    h = math.log(sigma / end)
 
     def moved(r, slope_from):
         """The integral to node r of (s / slope_from) dsigma, s from 0 to 1 over the step."""
-        s = (nodes + 1) / 2 * r
-        level = sigma * np.exp(-s * h)
-        return float(np.sum(masses / 2 * r * -h * level * s / slope_from))
+        return integral(lambda s: -h * sigma * np.exp(-s * h) * s / slope_from, 0, r)
 
     t = dpm_pair(3, sigma, end)
     width = end - sigma
@@ -159,7 +153,8 @@ def test_calls_are_accounted_for(method, bottom, eta):
 
     sigmas = (TOP, 0.2, bottom) if bottom else (TOP, 0.2, 0.1, 0.0)
     # A first step far too long, so that there are rejected ones.
-    _, (taken,) = adapt(method, denoise, start(batch=1), sigmas, eta=eta, h_init=4.0, rtol=0.02)
+    x = start(TOP, batch=1)
+    _, (taken,) = adapt(method, denoise, x, sigmas, eta=eta, h_init=4.0, rtol=0.02)
     assert len(asked) == taken.calls
     assert taken.rejected > 0
     assert taken.sigmas[0] == TOP and taken.sigmas[-1] == (sigmas[-1] or sigmas[-2])
@@ -176,14 +171,14 @@ def test_calls_are_accounted_for(method, bottom, eta):
 
 
 def test_the_inner_sigmas_do_not_matter():
-    denoise, x = mixture(VE), start()
+    denoise, x = mixture(VE), start(TOP)
     few, _ = adapt("dpm_23", denoise, x, (TOP, BOTTOM, 0.0))
     many, _ = adapt("dpm_23", denoise, x, (TOP, 3.0, 1.0, 0.3, BOTTOM, 0.0))
     assert torch.equal(few, many)
 
 
 def test_one_step_to_zero_is_one_call():
-    x, denoise = start(), mixture(VE)
+    x, denoise = start(TOP), mixture(VE)
     for method in METHODS:
         out, taken = adapt(method, denoise, x, (TOP, 0.0))
         assert torch.equal(out, denoise(x, torch.full((3,), TOP)))
@@ -193,7 +188,7 @@ def test_one_step_to_zero_is_one_call():
 @pytest.mark.parametrize("bottom", [0.1, 0.0])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_never_exceeds_its_bound(method, bottom):
-    sigmas, x = (TOP, 0.2, bottom), start(batch=1)
+    sigmas, x = (TOP, 0.2, bottom), start(TOP, batch=1)
     _, (taken,) = adapt(method, mixture(VE), x, sigmas)
     adapt(method, mixture(VE), x, sigmas, max_calls=taken.calls)
     asked = []
@@ -216,12 +211,12 @@ def test_a_model_without_a_slope_stops_the_run():
         return x * 0 + 1e6 * math.sin(1e9 * float(sigma[0]))
 
     with pytest.raises(TooManyCalls, match="step size fell to nothing.*rejected"):
-        adapt("dpm_23", denoise, start(batch=1), rtol=1e-9, atol=1e-9, max_calls=10**5)
+        adapt("dpm_23", denoise, start(TOP, batch=1), rtol=1e-9, atol=1e-9, max_calls=10**5)
 
 
 def test_answers_that_are_not_finite_stop_the_run():
     with pytest.raises(NotFinite, match="step 1 of 1"):
-        adapt("dpm_23", lambda x, sigma: x * math.nan, start(batch=1))
+        adapt("dpm_23", lambda x, sigma: x * math.nan, start(TOP, batch=1))
 
 
 # Promises ------------------------------------------------------------------------------------
@@ -231,7 +226,7 @@ def test_answers_that_are_not_finite_stop_the_run():
 @pytest.mark.parametrize("method", METHODS)
 def test_images_choose_their_steps_apart(method, eta):
     """Bit for bit what each image is alone, although the images take different steps."""
-    x = start(batch=4)
+    x = start(TOP, batch=4)
     x[1] *= 0.01
     x[2] *= 30
     together, taken = adapt(method, mixture(VE), x, eta=eta, rtol=1e-3, atol=1e-3)
@@ -271,7 +266,7 @@ def test_a_run_cut_in_two_solves_the_same_ode(method, process):
 def test_a_callback_hears_of_the_users_steps():
     """Once for each of the user's steps that was entered, in order, for one image after another."""
     sigmas, seen = (TOP, 5.0, 1.0, 0.3, 0.1, 0.0), []
-    adapt("dpm_23", mixture(VE), start(batch=2), sigmas, on_step=seen.append)
+    adapt("dpm_23", mixture(VE), start(TOP, batch=2), sigmas, on_step=seen.append)
     heard = [info["i"] for info in seen]
     second = heard.index(0, 1)
     for part in (heard[:second], heard[second:]):

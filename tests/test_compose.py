@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from problems import PROCESSES, gaussian, gaussian_flow, mixture
+from problems import PROCESSES, even_in_log, gaussian, gaussian_flow, mixture
 from sampler_rows import TABLES, answers
 from stride import samplers, schedules
 from stride.samplers import FLOW, VE, KeyedNoise, Part, alternate, inject
@@ -67,7 +67,7 @@ def test_second_order_across_the_change(first, second):
     """Two methods of order 2 that hand over their history make a run of order 2."""
     counts, errors = (40, 80), []
     for n in counts:
-        sigmas = [8.0 * (0.05 / 8.0) ** (i / n) for i in range(n + 1)]
+        sigmas = even_in_log(8.0, 0.05, n)
         x = torch.tensor([[6.0, -7.0, 8.0, 5.0]], dtype=torch.float64)
         mixed = alternate([part(first), part(second)], [sigmas[n // 2] * 1.0001])
         found = go(mixed, gaussian(VE), x, sigmas, VE).x
@@ -81,7 +81,7 @@ def test_the_first_step_of_a_relief_has_history():
     found, x = {"relief": [], "cold": []}, torch.tensor([[6.0, -7.0, 8.0, 5.0]]).double()
     counts = (20, 40)
     for n in counts:
-        sigmas = [8.0 * (0.5 / 8.0) ** (i / n) for i in range(n // 2 + 2)]
+        sigmas = even_in_log(8.0, 0.5, n)[: n // 2 + 2]
         want = gaussian_flow(x, 8.0, sigmas[-1], VE)
         relief = alternate([part("dormand_prince"), part("dpmpp_2m")], [sigmas[-2] * 1.0001])
         middle = gaussian_flow(x, 8.0, sigmas[-2], VE)

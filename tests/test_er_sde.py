@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from problems import PROCESSES
+from problems import LEVELS, PROCESSES, carried, uneven
+from quadratures import integral
 from stride import samplers
 from stride.samplers import FLOW, VE
-from test_stochastic import LEVELS, SPANS, carried, integral
 
 
 def plan(sigmas, process, **options):
@@ -90,10 +90,9 @@ def test_points_are_a_riemann_sum_of_the_integral():
 @pytest.mark.parametrize("stage, order", [(1, 1), (2, 2), (3, 2)])
 def test_order_with_exact_history(stage, order, process):
     """Stage 3 is no third order: its D' is a plain backward difference, wrong by D'' h / 2."""
-    top, bottom = SPANS[process.name]
     defects = []
     for n in (40, 80):
-        sigmas = tuple(top * (bottom / top) ** ((i / n) ** 1.2) for i in range(n + 1))
+        sigmas = uneven(process, n)
         row = plan(sigmas, process, max_stage=stage, points=0).rows[n // 2]
         answer = lambda s: np.exp(-s)  # noqa: E731
         found = weighed(row, levels(sigmas, process), answer)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from problems import PROCESSES
+from problems import PROCESSES, start
 from stride import samplers
 from stride.samplers import FLOW, VE
 
@@ -86,8 +86,7 @@ def test_ddim_split_is_the_reverse_sde_only_at_full_eta(eta):
 @pytest.mark.parametrize("name", ["euler_cfg_pp", "ddim_cfg_pp"])
 def test_cfg_pp_renoises_with_the_unconditional_answer(name, process):
     """Chung et al. 2024: x' = alpha' D + sigma' (x - alpha U) / sigma."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 4, generator=generator, dtype=torch.float64)
+    x = start(1.0, 2)
     sigmas = LISTS[process.name]
     d, u = torch.tanh(x), 0.3 * torch.sin(x)
     for sigma, sigma_next in zip(sigmas, sigmas[1:]):

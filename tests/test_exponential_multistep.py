@@ -6,25 +6,18 @@ import numpy as np
 import pytest
 import torch
 from problems import PROCESSES, VARIANCE
+from quadratures import integral, lagrange
 from stride import samplers
 from stride.samplers import FLOW, VE
 
 UNEVEN = {
     "VE": (9.0, 5.0, 3.5, 1.2, 0.9, 0.2, 0.0), "FLOW": (0.95, 0.8, 0.72, 0.4, 0.31, 0.05, 0.0),
 }
-NODES, FACTORS = np.polynomial.legendre.leggauss(60)
 
 
-def lagrange(times, j, t):
-    """The polynomial that is 1 at times[j] and 0 at the other times."""
-    others = (u for u in times if u != times[j])
-    return math.prod(((t - u) / (times[j] - u) for u in others), start=np.ones_like(t))
-
-
-def integral(times, j, h, sign):
-    """Of exp(sign (h - s)) times the Lagrange polynomial of times[j], over 0 <= s <= h."""
-    s = (NODES + 1) * h / 2
-    return float((FACTORS * h / 2 * np.exp(sign * (h - s)) * lagrange(times, j, s)).sum())
+def weight(times, j, h, sign):
+    """The integral of exp(sign (h - s)) times the polynomial of times[j], over 0 <= s <= h."""
+    return integral(lambda s: np.exp(sign * (h - s)) * lagrange(times, j, s), 0, h)
 
 
 def plan(name, process, sigmas=None, **options):
@@ -48,7 +41,7 @@ def test_data_form_integrates_the_interpolated_answers(name, order, process):
         n = min(order, k + 1)
         times = clock(sigmas, process, k, n)
         h = process.log_snr(sigmas[k + 1]) - process.log_snr(sigmas[k])
-        wanted = {k - j: process.alpha(sigmas[k + 1]) * integral(times, j, h, -1) for j in range(n)}
+        wanted = {k - j: process.alpha(sigmas[k + 1]) * weight(times, j, h, -1) for j in range(n)}
         assert row.d == pytest.approx(wanted, rel=1e-9)
         assert row.x == pytest.approx({k: sigmas[k + 1] / sigmas[k]})
 
@@ -63,7 +56,7 @@ def test_noise_form_integrates_the_interpolated_noise(order, process):
         n = min(order, k + 1)
         times = clock(sigmas, process, k, n)
         h = process.log_snr(sigmas[k + 1]) - process.log_snr(sigmas[k])
-        eps = {k - j: -sigmas[k + 1] * integral(times, j, h, 1) for j in range(n)}
+        eps = {k - j: -sigmas[k + 1] * weight(times, j, h, 1) for j in range(n)}
         # eps = (x - alpha D) / sigma
         x = {j: w / sigmas[j] for j, w in eps.items()}
         d = {j: -w * process.alpha(sigmas[j]) / sigmas[j] for j, w in eps.items()}

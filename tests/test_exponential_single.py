@@ -9,12 +9,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from problems import PROCESSES, gaussian, gaussian_flow, mixture, runge_kutta
+from problems import (
+    PROCESSES,
+    even_in_log,
+    gaussian,
+    gaussian_flow,
+    mixture,
+    runge_kutta,
+    start,
+)
+from quadratures import phi
 from stride import samplers
 from stride.samplers import FLOW, VE, KeyedNoise, PathNoise
-
-POINTS, FACTORS = np.polynomial.legendre.leggauss(60)
-UNIT, UNIT_FACTORS = (POINTS + 1) / 2, FACTORS / 2
 
 # The second call's weight is right for any h (phi_2), or as h shrinks (phi_1).
 STIFF = ("res_2s", "res_3s", "dpmpp_3s", "seeds_3", "exp_heun_2_x0", "exp_heun_2_x0_sde")
@@ -23,11 +29,6 @@ THIRDS = (0.0, 1 / 3, 2 / 3)
 THREE = {"res_3s": (0.0, 1 / 2, 1.0), "dpmpp_3s": THIRDS, "seeds_3": THIRDS}
 TWO = {name: (0.0, 1.0 if "heun" in name else 0.5) for name in (*STIFF, *CLASSICAL)}
 NODES = {**TWO, **THREE}
-
-
-def phi(k, z):
-    """phi_k(z) = integral over 0..1 of exp(z (1 - s)) s^(k-1) / (k-1)! ds."""
-    return (UNIT_FACTORS * np.exp(z * (1 - UNIT)) * UNIT ** (k - 1)).sum() / math.factorial(k - 1)
 
 
 def level(process, log_snr):
@@ -164,13 +165,13 @@ def test_all_stages_see_one_path(name, eta, process):
         seen.append((float(sigma[0]), x.clone()))
         return torch.zeros_like(x)
 
-    start = torch.randn(2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    first = start(1.0, 2)
     end = samplers.run(
-        lambda s, p: samplers.get(name).plan(s, p, eta=eta), nothing, start, sigmas, process,
+        lambda s, p: samplers.get(name).plan(s, p, eta=eta), nothing, first, sigmas, process,
         noise=noise,
     ).x
     steps = zip([*seen, (sigmas[-1], end)], [*seen[1:], (sigmas[-1], end)])
-    x, count = start, 0
+    x, count = first, 0
     for (a, _), (b, reached) in steps:
         if b < a:
             h = log_snr(process, b) - log_snr(process, a)
@@ -202,10 +203,9 @@ def test_dpmpp_sde_draws_from_the_start_of_the_step(process):
 def test_noise_converges_on_one_path(name, process):
     """On one Brownian path more steps end ever nearer to each other."""
     top, bottom = 0.9, 0.1
-    x = torch.randn(8, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * top
-    ends = []
+    x, ends = start(top, 8), []
     for n in (4, 16, 64):
-        sigmas = [top * (bottom / top) ** (i / n) for i in range(n + 1)]
+        sigmas = even_in_log(top, bottom, n)
         ends.append(samplers.run(
             lambda s, p: samplers.get(name).plan(s, p), gaussian(process), x, sigmas, process,
             noise=PathNoise(1, range(8)),
@@ -224,7 +224,7 @@ PUBLISHED = {  # Lu et al. 2022, arXiv:2206.00927: what a number of calls is spe
 
 
 def even(n, top=3.0, bottom=0.3):
-    return tuple(top * (bottom / top) ** (i / n) for i in range(n + 1))
+    return even_in_log(top, bottom, n)
 
 
 def block_orders(sigmas, process=VE, **options):

@@ -2,10 +2,14 @@
 engine -> registry, process -> torch, numpy, stdlib."""
 
 import ast
+import importlib.util
+import random
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = {"comfy", "comfy_api", "comfy_extras", "server", "folder_paths", "latent_preview",
@@ -67,18 +71,52 @@ def test_files_are_ascii():
         assert path.read_bytes().isascii(), path
 
 
-def test_importing_touches_no_random_state():
-    """The pack's package was loaded by conftest; a second import must leave the generators be."""
-    import importlib
+NUMERICS = [path for path in FILES
+            if path.relative_to(ROOT).parts[0] not in ("host", "nodes", "demo", "__init__.py")]
 
-    import numpy as np
-    import torch
 
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    for name in [n for n in sys.modules if n.startswith(("stride.samplers", "stride.schedules"))]:
-        importlib.import_module(name)
-    from stride import schedules
+def random_states():
+    numpys = np.random.get_state()
+    return torch.get_rng_state().tolist(), [numpys[1].tolist(), *numpys[2:]], random.getstate()
 
-    schedules.get("beta").sigmas(schedules.ModelSpec.discrete(), 20)
-    assert torch.equal(before[0], torch.get_rng_state())
-    assert (before[1] == np.random.get_state()[1]).all()
+
+@pytest.fixture
+def anew(monkeypatch):
+    """Imports a module of the pack once more, under another name, as if it had not been loaded."""
+    # Without the host, which would take the second copy in.
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "comfy" else found(n))
+
+    def load(path=ROOT / "__init__.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(("stride_anew", *parts)).removesuffix(".__init__")
+        if name != "stride_anew":
+            return importlib.import_module(name)
+        spec = importlib.util.spec_from_file_location(
+            name, path, submodule_search_locations=[str(ROOT)]
+        )
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+        return sys.modules[name]
+
+    yield load
+    for name in [name for name in sys.modules if name.partition(".")[0] == "stride_anew"]:
+        del sys.modules[name]
+
+
+def test_importing_and_sampling_touch_no_random_state(anew):
+    """The global generators of torch, numpy and the standard library stay as another pack's."""
+    torch.rand(3), np.random.rand(3), random.random()  # no state that a seed alone leaves
+    before = random_states()
+    pack = anew()
+    assert random_states() == before
+    for path in NUMERICS:
+        anew(path)
+        assert random_states() == before, path
+    spec = pack.schedules.ModelSpec.discrete()
+    for name in ("karras", "beta"):
+        sigmas = pack.schedules.get(name).sigmas(spec, 4)
+        assert random_states() == before, name
+    for name in ("euler_ancestral", "dpmpp_2m_sde"):
+        out = pack.samplers.sample(name, lambda x, sigma: 0.5 * x, torch.ones(2, 3), sigmas, seed=1)
+        assert out.isfinite().all() and random_states() == before, name

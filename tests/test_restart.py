@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from problems import PROCESSES, VARIANCE, gaussian
+from problems import PROCESSES, VARIANCE, even_in_log, gaussian
 from stride import samplers, schedules
 from stride.samplers import FLOW, VE
 
@@ -96,7 +96,7 @@ def test_a_restart_forgets_errors_made_above_it(process):
     sqrt((V + low^2) / (V + high^2)).
     """
     low, high = 0.1, 2.0
-    ratios = [8.0 * (0.05 / 8.0) ** (i / 60) for i in range(61)]
+    ratios = even_in_log(8.0, 0.05, 60)
     sigmas = [s if process is VE else s / (1 + s) for s in ratios]
     near = [min(ratios, key=lambda s: abs(s - level)) for level in (low, high)]
     options = dict(low=low, high=high, restart_steps=80)

@@ -6,7 +6,7 @@ from itertools import combinations_with_replacement
 
 import pytest
 import torch
-from problems import PROCESSES, VARIANCE, gaussian, mixture
+from problems import PROCESSES, VARIANCE, gaussian, mixture, start
 from stride import samplers, schedules
 from stride.samplers import FLOW, VE, Draw, KeyedNoise, run
 from stride.samplers import runge_kutta as rk
@@ -219,7 +219,7 @@ def karras_algorithm_2(denoise, x, sigmas, noise, second, s_churn, s_tmin, s_tma
 @pytest.mark.parametrize("name", ["euler", "heun", "dpm_2"])
 def test_churn_is_karras_algorithm_2(name, s_churn):
     sigmas = (10.0, 5.0, 2.0, 0.7, 0.2, 0.05, 0.0)
-    x = 10.0 * torch.randn(2, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = start(10.0, 2)
     options = {**CHURN, "s_churn": s_churn}
     noise = KeyedNoise(7, range(2))
 

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from problems import PROCESSES
+from problems import LEVELS, PROCESSES, carried
+from quadratures import integral, lagrange
 from stride import samplers, schedules
 from stride.samplers import FLOW, VE
-from test_stochastic import LEVELS, carried, integral
 
 ALWAYS = {"tau_start": 1e6, "tau_end": 0.0}
 SIGMAS = {"VE": (12.0, 7.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.1), "FLOW": (0.95, 0.9, 0.8, 0.6, 0.4, 0.2)}
@@ -20,17 +20,11 @@ def plan(name, sigmas, process, **options):
 def adams(answered, start, end, alpha, eta):
     """Quadrature of the Lagrange basis through ``answered`` against the SDE's kernel."""
 
-    def basis(j):
-        def function(u):
-            out = (1 + eta) * np.exp(-(1 + eta) * (end - u))
-            for i, other in enumerate(answered):
-                if i != j:
-                    out = out * (u - other) / (answered[j] - other)
-            return out
+    def weight(j):
+        kernel = lambda u: (1 + eta) * np.exp(-(1 + eta) * (end - u))  # noqa: E731
+        return integral(lambda u: kernel(u) * lagrange(answered, j, u), start, end)
 
-        return function
-
-    return [alpha * integral(basis(j), start, end) for j in range(len(answered))]
+    return [alpha * weight(j) for j in range(len(answered))]
 
 
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)

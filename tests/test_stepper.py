@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from problems import gaussian, mixture
+from problems import gaussian, mixture, start
 from sampler_rows import ROWS, answers
 from stride import library, samplers, schedules
 from stride.samplers import FLOW, VE, Stepper, Table
@@ -42,11 +42,6 @@ def drive(stepper, model, x):
     for t in stepper.timesteps:
         x = stepper.step(model(stepper.scale_model_input(x, t), t), t, x).prev_sample
     return x
-
-
-def start(scale, batch=3):
-    generator = torch.Generator().manual_seed(0)
-    return scale * torch.randn(batch, 4, generator=generator, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("spec", SPECS)

@@ -6,32 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from problems import PROCESSES, gaussian
+from problems import LEVELS, PROCESSES, carried, gaussian, uneven
+from quadratures import integral
 from stride import samplers, schedules
 from stride.samplers import FLOW, VE, KeyedNoise, PathNoise, run
-
-LEVELS = {"VE": (9.0, 5.0, 2.5, 1.0, 0.4, 0.15), "FLOW": (0.9, 0.75, 0.6, 0.4, 0.2, 0.1)}
-SPANS = {"VE": (8.0, 0.2), "FLOW": (0.85, 0.15)}
-POINTS, WEIGHTS = np.polynomial.legendre.leggauss(60)
-
-
-def integral(function, start, end):
-    """Gauss-Legendre on 8 panels."""
-    edges = np.linspace(start, end, 9)
-    half, middle = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
-    return float((function(middle + half * POINTS) * WEIGHTS * half).sum())
 
 
 def plan(name, sigmas, process, **options):
     return samplers.get(name).plan(sigmas, process, **options)
-
-
-def carried(table):
-    """The weight of the first latent in the last one where the model always answers 0."""
-    latents = [1.0]
-    for row in table.rows:
-        latents.append(sum(w * latents[j] for j, w in row.x.items()))
-    return latents[-1]
 
 
 # The linear part ------------------------------------------------------------------------------
@@ -133,11 +115,9 @@ def test_half_of_the_quadratic_term_is_missing_in_k_diffusions_3m(eta):
 )  # fmt: skip
 def test_order_with_exact_history(name, options, order, eta, process):
     """The error of one step on a smooth D falls with h^(order + 1)."""
-    top, bottom = SPANS[process.name]
     defects = []
     for n in (40, 80):
-        # Grids that share a level, uneven in log-SNR so that no error cancels.
-        sigmas = tuple(top * (bottom / top) ** ((i / n) ** 1.2) for i in range(n + 1))
+        sigmas = uneven(process, n)
         k = n // 2
         row = plan(name, sigmas, process, eta=eta, **options).rows[k]
         found = weighed(row, sigmas, process, np.cos)

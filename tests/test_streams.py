@@ -8,7 +8,8 @@ import pytest
 import torch
 from problems import gaussian
 from stride import library, samplers
-from stride.engine.streams import GENERATORS, A1111Noise, NvGenerator, philox_4x32, source
+from stride.engine.noise import source
+from stride.engine.streams import GENERATORS, A1111Noise, NvGenerator, philox_4x32
 from stride.samplers import VE, Draw
 from stride.samplers.entry import NOISES
 

@@ -104,11 +104,13 @@ def get(model: str) -> Drawn:
     kind, _, text = model.partition(":")
     if kind not in KINDS:
         raise ValueError(f"unknown kind of model '{kind}'; known: {', '.join(KINDS)}")
-    if KINDS[kind].number is None:
+    asked = KINDS[kind].number
+    if asked is None:
         if text:
             raise ValueError(f"the model '{kind}' takes no number, got '{text}'")
         return _made(kind, None)
-    _, name, default, low, high = KINDS[kind].number
+    _, name, default, low, high = asked
+    number: float | None
     try:
         number = float(text) if text else default
     except ValueError:

@@ -31,15 +31,15 @@ _INPAINTING = 9  # channels: the latent, the mask and the masked picture
 
 def family_of(model: Any) -> str:
     """Which family's published tables fit a host MODEL; "" where none is known to."""
-    family = _family(model)
+    _, family = _known_as(model)
     return family if family in schedules.spec.FAMILIES else ""
 
 
 def facts_of(model: Any) -> advice.Model:
     """What advice has to know of a host MODEL."""
     sampling = model.get_model_object("model_sampling")
-    network = getattr(_config(model), "unet_config", None) or {}
-    family = _family(model)
+    config, family = _known_as(model)
+    network = getattr(config, "unet_config", None) or {}
     if family == "sd15" and network.get("in_channels") == _INPAINTING:
         family = "sd15_inpaint"
     return advice.Model(
@@ -48,15 +48,13 @@ def facts_of(model: Any) -> advice.Model:
     )
 
 
-def _config(model: Any) -> Any:
-    return getattr(getattr(model, "model", None), "model_config", None)
-
-
-def _family(model: Any) -> str:
-    for kind in type(_config(model)).__mro__:
+def _known_as(model: Any) -> tuple[Any, str]:
+    """The host's config of a MODEL, and the family that it makes it."""
+    config = getattr(getattr(model, "model", None), "model_config", None)
+    for kind in type(config).__mro__:
         if kind.__name__ in _FAMILIES:
-            return _FAMILIES[kind.__name__]
-    return ""
+            return config, _FAMILIES[kind.__name__]
+    return config, ""
 
 
 def process_of(model_sampling: Any) -> Process:

@@ -20,7 +20,9 @@ from ...schedules import Schedule
 from ..run.ours import HostRun
 from .model import spec_of
 
-REGISTRIES = {"sampler": samplers.REGISTRY, "schedule": schedules.REGISTRY}
+REGISTRIES: Mapping[str, registry.Registry[Any]] = {
+    "sampler": samplers.REGISTRY, "schedule": schedules.REGISTRY,
+}
 log = logging.getLogger("stride")
 
 
@@ -44,12 +46,12 @@ def register() -> list[str]:
     return shadowed
 
 
-def _add_later(entry: Entry) -> None:
+def _add_later(entry: Sampler | Schedule) -> None:
     if not _add(entry):
         log.warning("Stride: another pack already registered %s", PREFIX + entry.name)
 
 
-def _add(entry: Entry) -> bool:
+def _add(entry: Sampler | Schedule) -> bool:
     """Add one entry; False where another pack has its name."""
     name, host = PREFIX + entry.name, comfy.samplers
     if isinstance(entry, Sampler):
@@ -145,7 +147,7 @@ class Named:
     @property
     def changed(self) -> dict[str, Any]:
         """The options that are not at their defaults."""
-        return self.options.unlike(self.entry.options) if self.entry else {}
+        return {} if self.options is None else self.options.unlike(self.entry.options)
 
 
 def _ours(entry: Entry, kind: str, called: str, given: Mapping[str, Any] = {}) -> Named:
@@ -205,14 +207,15 @@ def apart(sampler: str, schedule: str) -> tuple[str, str]:
     """(sampler, schedule) of a combined name; what is given where the name is a sampler's alone."""
     if listed("sampler", sampler) or names.is_class(sampler):
         return sampler, schedule
-    found = names.resolve(sampler)
+    with _nearest(sampler):
+        found = names.resolve(sampler)
     return (found.sampler, found.schedule) if found.schedule else (sampler, schedule)
 
 
 def one_sampler(name: str) -> Named:
     """A sampler without a schedule beside it; a combined name is refused."""
-    if found := listed("sampler", name):
-        return found
+    if known := listed("sampler", name):
+        return known
     with _nearest(name):
         found = names.resolve(name)
     if found.schedule and not names.is_class(name):
@@ -233,8 +236,8 @@ def one_schedule(name: str) -> Named:
 
 def as_said(kind: str, name: str) -> Named:
     """A name for somebody who knows names of his own: ours where it is one, else as it is."""
-    if found := listed(kind, name):
-        return found
+    if known := listed(kind, name):
+        return known
     try:
         found = names.resolve(name).sampler if kind == "sampler" else names.schedule_named(name)
     except ValueError:
@@ -254,14 +257,3 @@ def _nearest(sampler: str | None = None, schedule: str | None = None) -> Iterato
                 spellings = REGISTRIES[kind].spellings
                 raise ValueError(registry.unknown(kind, name, known(), spellings)) from None
         raise
-
-
-def check(sampler: str | None = None, schedule: str | None = None) -> None:
-    """Raises ValueError for what cannot be meant; a name alone may be a combined one."""
-    if sampler is not None and schedule is not None:
-        pair(sampler, schedule)
-    elif schedule is not None:
-        one_schedule(schedule)
-    elif sampler is not None and listed("sampler", sampler) is None:
-        with _nearest(sampler):
-            names.resolve(sampler)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import comfy.k_diffusion.sampling
 import torch
 
+from ...engine.run import Noise
 from ...engine.streams import Stream
 from ...engine.table import Draw
+
+
+class _Refused:
+    """The noise of one image of a batch, which the host's stream has not."""
+
+    def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        raise ValueError(
+            "noise 'host' is drawn for a whole batch, and this sampler takes its images one "
+            "by one; choose another noise, or a batch of one"
+        )
+
+    def of(self, k: int) -> Noise:
+        return self
 
 
 class HostNoise(Stream):
@@ -33,16 +45,9 @@ class HostNoise(Stream):
         else:
             self.stream = functions.default_noise_sampler(x, seed=seed)
 
-    def of(self, k: int) -> Callable[[torch.Tensor, Draw], torch.Tensor]:
+    def of(self, k: int) -> Noise:
         """There is no noise for one image of a batch; a run without fresh noise never asks."""
-
-        def refuse(like: torch.Tensor, draw: Draw) -> torch.Tensor:
-            raise ValueError(
-                "noise 'host' is drawn for a whole batch, and this sampler takes its images one "
-                "by one; choose another noise, or a batch of one"
-            )
-
-        return refuse
+        return _Refused()
 
     def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
         return self.stream(like.new_tensor(draw.start), like.new_tensor(draw.end))

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import comfy.k_diffusion.sampling
 import torch
 
+from ...engine.noise import source
 from ...engine.run import Carry, Noise, OnStep, Plan, run
-from ...engine.streams import source
 from ...process import Process
 from ...registry import Options
 from ...samplers import Sampler
@@ -122,12 +122,11 @@ class HostRun:
         if patches is not None:
             self._inform(patches, levels, before)
         model = HostModel(call.host, call.extra, both=getattr(self.options, "cfg_pp", False))
-        plan: Plan | None = None
+        plans: list[Plan] = []  # the run's, once it has begun
 
         def build(whole: tuple[float, ...], process: Process) -> Plan:
-            nonlocal plan
-            plan = self.sampler.planned(whole, process, self.options)
-            return plan
+            plans.append(self.sampler.planned(whole, process, self.options))
+            return plans[0]
 
         carry = None
         try:
@@ -139,10 +138,10 @@ class HostRun:
             end = carry.x
         except Interrupted:
             end = watch.so_far()
-        held = plan.peak_memory
-        watch.finish(end, None if held is None else held + 1)
+        plan = plans[0]
+        watch.finish(end, plan)
         stopped = None
-        if self.keep and levels[-1] > 0:
+        if self.keep and carry is not None and levels[-1] > 0:
             memory = patches.memory if patches else {}
             stopped = Stopped(self.sampler.name, self.options, carry, call.masked, memory)
         end = end.float()
@@ -180,7 +179,7 @@ class HostRun:
         if before or self.ahead:  # else they have the run's levels, of which these may be a part
             past = before.sigmas[:-1] if before else ()
             patches.sigmas = (*past, *levels, *self.ahead)
-        patches.memory = dict(self.resume.guidance) if before else {}
+        patches.memory = dict(self.resume.guidance) if self.resume and before else {}
 
     def _noise(self, call: Call, x: torch.Tensor) -> Noise:
         """Where the run's fresh noise comes from."""

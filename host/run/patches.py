@@ -39,7 +39,7 @@ class PatchedRun:
     sigmas: tuple[float, ...]
     memory: dict[Any, dict[str, torch.Tensor]] = field(default_factory=dict)
 
-    def recall(self, place: int, patch: Any, images: tuple[int, ...] | None) -> dict[str, Any]:
+    def recall(self, place: int, patch: Any, images: Sequence[int] | None) -> dict[str, Any]:
         """What a patch remembers of some images, or of all, however they were asked for before."""
         whole = self.memory.get((place, patch, None))
         if images is None:

@@ -12,7 +12,7 @@ import torch
 
 from ...engine.model import Model
 from ...engine.report import Recorder, Report
-from ...engine.run import OnStep
+from ...engine.run import OnStep, Plan
 from ...engine.sparing import Spared, Sparing
 from ...process import Process
 from ...registry import Options, choice, option, option_set
@@ -115,14 +115,17 @@ class Watch:
         self._interrupted, picture = self._so_far
         return picture
 
-    def finish(self, x: torch.Tensor, held: int | None = None) -> None:
-        """The run is over, at x. held: latents that its plan holds at most, x included."""
+    def finish(self, x: torch.Tensor, plan: Plan | None = None) -> None:
+        """The run is over, at x. plan: of one of ours."""
         self._so_far = None
-        if self.recorder is not None:
-            self.box.report = self.recorder.finish(
-                x, held and held * x.nbytes,
-                f"the {held} latents that the sampler holds at most" if held else "",
-            )
+        if self.recorder is None or self.box is None:
+            return
+        memory, kind = None, ""
+        if plan is not None and plan.peak_memory is not None:
+            held = plan.peak_memory + 1  # x is one
+            memory = held * x.nbytes
+            kind = f"the {held} latents that the sampler holds at most"
+        self.box.report = self.recorder.finish(x, memory, kind)
 
     @property
     def notes(self) -> list[str]:

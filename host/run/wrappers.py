@@ -31,12 +31,12 @@ OnStep = Callable[[dict[str, Any]], None] | None
 
 def alternating(first: Any, second: Any, sigma: float) -> Any:
     """A SAMPLER: ``first`` takes the steps that start above sigma, ``second`` the others."""
-    runs = run_of(first), run_of(second)
-    if None not in runs:
-        mixed = alternate([Part(run.sampler, run.options) for run in runs], [sigma])
-        if runs[0].settings != runs[1].settings:
+    one, other = run_of(first), run_of(second)
+    if one is not None and other is not None:
+        mixed = alternate([Part(run.sampler, run.options) for run in (one, other)], [sigma])
+        if one.settings != other.settings:
             raise ValueError("the samplers of one run must have the same Run Settings")
-        return _made(replace(runs[0], sampler=mixed, options=mixed.options), first)
+        return _made(replace(one, sampler=mixed, options=mixed.options), first)
 
     def pieces(levels: list[float]) -> Iterator[Piece]:
         change = next((k for k, level in enumerate(levels) if level <= sigma), len(levels) - 1)
@@ -158,8 +158,11 @@ class Relay:
         return x
 
 
-def _later(callback: Callable[[dict[str, Any]], None], steps: int, info: dict[str, Any]) -> None:
-    callback({**info, "i": info["i"] + steps})
+def _later(
+    callback: Callable[[dict[str, Any]], None], steps: int, info: dict[str, Any], count: int = 1
+) -> None:
+    """A callback of a part that begins after ``steps``, of ``count`` runs that are shown as one."""
+    callback({**info, "i": (info["i"] + steps) // count})
 
 
 @dataclass
@@ -179,12 +182,8 @@ class Mean:
         """The mean of the latents at the last sigma, [B, ...]; callbacks count all as one run."""
         total, count = None, len(self.members)
         for k, (sampler, weight) in enumerate(self.members):
-            steps = k * (len(sigmas) - 1)
-
-            def shared(info: dict[str, Any], steps: int = steps) -> None:
-                callback({**info, "i": (info["i"] + steps) // count})
-
-            out = _call(sampler, model, x.clone(), sigmas, extra_args, callback and shared, disable)
+            shared = callback and partial(_later, callback, k * (len(sigmas) - 1), count=count)
+            out = _call(sampler, model, x.clone(), sigmas, extra_args, shared, disable)
             total = out * weight if total is None else total.add_(out, alpha=weight)
         return total
 

@@ -81,7 +81,7 @@ def show(
     lines = report.summary()
     if keep and metadata is None:
         lines.append("this prompt has no metadata for pictures: the report is not saved with them")
-    elif keep:
+    elif keep and metadata is not None:
         metadata.setdefault(METADATA_KEY, []).append(report.plain())
     picture = draw(report)
     preview = ui.PreviewImage(picture).as_dict()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import comfy.samplers
 from comfy_api.latest import io
 
+from ...names import PREFIX
 from ..choice import AUTOMATIC, Wishes, wishes
 from ..lists import names
-from ..lists.names import PREFIX
 from . import pictures
 
 if TYPE_CHECKING:  # read where a text is, so that the pack stays quick to import
@@ -170,13 +170,13 @@ def to_text(
     first = Pass(
         method.name, curve.name, numbers.steps, numbers.denoise, method.changed, curve.changed
     )
-    again = (
+    method_2, curve_2 = (
         getattr(first, kind) if name == SAME else names.as_said(kind, name).name
         for kind, name in (("sampler", second.sampler), ("schedule", second.schedule))
     )
     found = Generation(
         positive, negative, first, numbers.cfg, numbers.seed, numbers.width, numbers.height,
-        Pass(*again, second.steps or numbers.steps, second.denoise), second.scale,
+        Pass(method_2, curve_2, second.steps or numbers.steps, second.denoise), second.scale,
         -numbers.clip_skip, held.a1111,
     )
     text, notes = telling.write(found, {"Model": model or None})

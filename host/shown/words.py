@@ -6,17 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 
-def describe(report: dict[str, Any]) -> str:
-    """The report of ``ksample`` as the line shown on the node."""
-    calls = report["model_calls"]
-    counted = "model calls not counted" if calls is None else f"{calls} model calls"
-    steps = f"{report['steps']} steps"
-    if "accepted" in report:
-        steps = f"{report['accepted']} steps accepted, {report['rejected']} rejected"
-    line = f"{steps}, {counted}, {report['seconds']:.2f} s"
-    return f"{line}\n{report['note']}" if "note" in report else line
-
-
 def told(check: Callable[..., object], *values: Any) -> bool | str:
     """What the host's ``validate_inputs`` returns: True, or what ``check`` finds wrong."""
     try:
@@ -28,7 +17,14 @@ def told(check: Callable[..., object], *values: Any) -> bool | str:
 
 def show_report(node_id: str | None, report: dict[str, Any]) -> dict[str, Any]:
     """Put a run's report on a node; returns it as the node's ``ui`` keeps it."""
-    line = describe(report)
+    calls = report["model_calls"]
+    counted = "model calls not counted" if calls is None else f"{calls} model calls"
+    steps = f"{report['steps']} steps"
+    if "accepted" in report:
+        steps = f"{report['accepted']} steps accepted, {report['rejected']} rejected"
+    line = f"{steps}, {counted}, {report['seconds']:.2f} s"
+    if "note" in report:
+        line += f"\n{report['note']}"
     show_on_node(node_id, line)
     return {"stride": [report], "text": [line]}
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "devtools"))  # never the root itself: its nodes/ hides the host's
 
-from client import Client, Graph  # noqa: E402
+from client import Client, Failed, Graph, Rejected  # noqa: E402
 from hostserver import PACK, HostServer, link_pack  # noqa: E402
 
 _numbers = count()
@@ -23,11 +23,25 @@ class Scene(Graph):
     PROMPT = "a red circle on a blue background"
 
     def __init__(self, prediction="eps", text=PROMPT, negative="", size=256, batch=1):
+        self.size = size
         loader = self.add("StrideDemoModel", prediction=prediction)
         self.model, self.clip, self.vae = loader[0], loader[1], loader[2]
         self.positive = self.add("CLIPTextEncode", clip=self.clip, text=text)[0]
         self.negative = self.add("CLIPTextEncode", clip=self.clip, text=negative)[0]
         self.empty = self.add("EmptyLatentImage", width=size, height=size, batch_size=batch)[0]
+
+    def left_half(self, value=1.0):
+        """A mask of the picture's left half."""
+        size = self.size
+        none = self.add("SolidMask", value=0.0, width=size, height=size)[0]
+        half = self.add("SolidMask", value=value, width=size // 2, height=size)[0]
+        return self.add("MaskComposite", destination=none, source=half, x=0, y=0,
+                        operation="add")[0]
+
+    def masked(self, latent, mask=None):
+        """A node with the latent under a mask, of its left half unless another is given."""
+        mask = self.left_half() if mask is None else mask
+        return self.add("SetLatentNoiseMask", samples=latent, mask=mask)
 
     def _sample(self, kind, defaults, changes):
         inputs = dict(
@@ -94,6 +108,18 @@ class Host(Client):
     def latents(self, graph, *nodes):
         """The latents that the nodes put out."""
         return self.run_saving(graph, nodes)[0]
+
+    def refusal(self, graph, node=None, match=None, by=(Rejected, Failed)):
+        """The error in which the prompt ends, with the latent of `node` asked for if there is one.
+
+        match: what it says. by: `Rejected`, before anything runs, or `Failed`, at a node.
+        """
+        graph = Graph(graph)
+        if node is not None:
+            graph.add("SaveLatent", samples=node[0], filename_prefix="latents/refused")
+        with pytest.raises(by, match=match) as caught:
+            self.run(graph)
+        return caught.value
 
     def image(self, filename, subfolder=""):
         """A saved picture, as an array [H, W, 3] of bytes."""

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from host_models import discrete, flow
+from quadratures import moments
 from stride import samplers, schedules
 from stride.samplers import FLOW, VE
-from test_quadrature import moments
 
 pytestmark = pytest.mark.host
 

@@ -86,6 +86,35 @@ def test_what_the_host_breaks(comfy, name, steps, broken):
     assert contract(schedules.get(name).sigmas(spec_of(host), steps), steps)
 
 
+def another_packs(model_sampling, steps):
+    """Of unequal steps, so that no two lists of it share their inner levels."""
+    levels = 1 - torch.linspace(0.0, 1.0, steps + 1) ** 1.5
+    return levels * float(model_sampling.sigma_max)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpm_2", "uni_pc"])
+@pytest.mark.parametrize("steps, denoise", [(1, 1.0), (2, 1.0), (6, 1.0), (6, 0.6), (7, 0.35)])
+@pytest.mark.parametrize("schedule", ["karras", "another_packs"])
+def test_a_ksamplers_sigmas_are_the_hosts(comfy, monkeypatch, schedule, sampler, steps, denoise):
+    """Ours and one that we do not know, with one step more planned where the host does so."""
+    from stride.host.lists.names import pair
+    from stride.host.sampling import sigmas_for
+
+    lists, theirs = comfy.samplers, comfy.samplers.KSampler
+    names = [*lists.SCHEDULER_NAMES, "another_packs"]
+    monkeypatch.setattr(lists, "SCHEDULER_NAMES", names)
+    monkeypatch.setattr(theirs, "SCHEDULERS", names)
+    handler = lists.SchedulerHandler(another_packs)
+    monkeypatch.setitem(lists.SCHEDULER_HANDLERS, "another_packs", handler)
+    host = sampling(comfy, "sd")
+    model = SimpleNamespace(get_model_object=lambda name: host)
+    expected = theirs(model, steps, "cpu", sampler, schedule, denoise).sigmas
+    assert expected.shape == (steps + 1,)
+    spare = sampler in theirs.DISCARD_PENULTIMATE_SIGMA_SAMPLERS
+    found = sigmas_for(model, pair(sampler, schedule)[1], steps, denoise, spare)
+    assert torch.equal(found, expected.minimum(found.new_tensor(spec_of(host).sigma_max)))
+
+
 # Curves that the host has as nodes only ----------------------------------------------------------
 
 

@@ -25,14 +25,6 @@ def text(s, words):
     return s.add("CLIPTextEncode", clip=s.clip, text=words)[0]
 
 
-def left(s, value=1.0):
-    """A mask of the picture's left half."""
-    none = s.add("SolidMask", value=0.0, width=256, height=256)
-    half = s.add("SolidMask", value=value, width=128, height=256)
-    return s.add("MaskComposite", destination=none[0], source=half[0], x=0, y=0,
-                 operation="add")[0]
-
-
 def both(s, *masks):
     """Masks as one batch, image by image; the one mask where the scene is of one image."""
     if s.only is not None:
@@ -68,7 +60,7 @@ def area(s):
 @feature
 def mask(s):
     """A prompt within a mask, image by image."""
-    where = both(s, left(s), left(s, 0.5))
+    where = both(s, s.left_half(), s.left_half(0.5))
     combine(s, s.add("ConditioningSetMask", conditioning=text(s, OTHER), mask=where,
                      strength=1.0, set_cond_area="default")[0])
 
@@ -76,7 +68,7 @@ def mask(s):
 @feature
 def mask_bounds(s):
     """The same, asked for within the mask's bounds alone."""
-    combine(s, s.add("ConditioningSetMask", conditioning=text(s, OTHER), mask=left(s),
+    combine(s, s.add("ConditioningSetMask", conditioning=text(s, OTHER), mask=s.left_half(),
                      strength=1.0, set_cond_area="mask bounds")[0])
 
 
@@ -94,8 +86,8 @@ def timestep_range(s):
 @feature
 def noise_mask(s):
     """Inpainting, with a mask for each image."""
-    where = both(s, left(s), left(s, 0.5))
-    s.empty = s.add("SetLatentNoiseMask", samples=picked(s, source(s)), mask=where)[0]
+    where = both(s, s.left_half(), s.left_half(0.5))
+    s.empty = s.masked(picked(s, source(s)), where)[0]
 
 
 @feature
@@ -103,7 +95,7 @@ def inpaint_conditioning(s):
     """The inpainting conditioning of models that are made for it."""
     pixels = s.add("VAEDecode", samples=source(s), vae=s.vae)[0]
     made = s.add("InpaintModelConditioning", positive=s.positive, negative=s.negative, vae=s.vae,
-                 pixels=pixels, mask=left(s), noise_mask=True)
+                 pixels=pixels, mask=s.left_half(), noise_mask=True)
     s.positive, s.negative, s.empty = made[0], made[1], picked(s, made[2])
 
 
@@ -111,8 +103,8 @@ def inpaint_conditioning(s):
 def differential_diffusion(s):
     """A soft mask whose parts begin at different steps."""
     s.model = s.add("DifferentialDiffusion", model=s.model, strength=1.0)[0]
-    where = both(s, left(s, 0.6), left(s))
-    s.empty = s.add("SetLatentNoiseMask", samples=picked(s, source(s)), mask=where)[0]
+    where = both(s, s.left_half(0.6), s.left_half())
+    s.empty = s.masked(picked(s, source(s)), where)[0]
 
 
 @feature
@@ -146,7 +138,7 @@ def hook_keyframes(s):
 def hook_regions(s):
     """A LoRA within a mask, and default prompts for what is left."""
     pair = s.add("PairConditioningSetProperties", positive_NEW=text(s, OTHER),
-                 negative_NEW=s.negative, strength=1.0, set_cond_area="default", mask=left(s),
+                 negative_NEW=s.negative, strength=1.0, set_cond_area="default", mask=s.left_half(),
                  hooks=hook(s, keyframes=False))
     made = s.add("PairConditioningSetDefaultCombine", positive=pair[0], negative=pair[1],
                  positive_DEFAULT=s.positive, negative_DEFAULT=s.negative)

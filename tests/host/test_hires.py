@@ -134,12 +134,7 @@ def test_an_image_of_a_batch_is_the_image_alone(host, scene):
 def test_a_mask_stays_in_place(host, scene):
     graph = scene()
     first = graph.stride(**FIRST)
-    none = graph.add("SolidMask", value=0.0, width=256, height=256)
-    left = graph.add("SolidMask", value=1.0, width=128, height=256)
-    mask = graph.add(
-        "MaskComposite", destination=none[0], source=left[0], x=0, y=0, operation="add"
-    )
-    masked = graph.add("SetLatentNoiseMask", samples=first[0], mask=mask[0])
+    masked = graph.masked(first[0])
     large = enlarged(graph, masked)
     ours, theirs, source = host.latents(graph, hires(graph, masked), by_hand(graph, large), large)
     assert torch.equal(ours, theirs)
@@ -170,9 +165,7 @@ def test_without_a_record_it_says_what_to_choose(host, scene):
     graph = scene()
     stock = graph.stock(sampler="euler", schedule="karras", steps=4)
     node = hires(graph, stock, steps=3, sampler="euler")
-    graph.add("SaveLatent", samples=node[0], filename_prefix="latents/bad")
-    with pytest.raises(Failed, match="so schedule and cfg and seed cannot be the first pass's"):
-        host.run(graph)
+    host.refusal(graph, node, "so schedule and cfg and seed cannot be the first pass's", Failed)
     chosen = dict(sampler="euler", schedule="karras", steps=3, cfg=4.0)
     graph = scene()
     stock = graph.stock(sampler="euler", schedule="karras", steps=4)

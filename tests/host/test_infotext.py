@@ -215,8 +215,7 @@ def test_only_the_hosts_folders_are_read(host, scene, files, name, said):
         (files / "link.png").symlink_to(outside)
     graph = scene()
     graph.add("PreviewAny", source=reading(graph, image=name)[1]["report"])
-    with pytest.raises(Rejected, match=said):
-        host.run(graph)
+    host.refusal(graph, match=said, by=Rejected)
 
 
 @pytest.mark.parametrize("inputs, said", [
@@ -229,8 +228,7 @@ def test_only_the_hosts_folders_are_read(host, scene, files, name, said):
 def test_what_is_wrong_is_said(host, scene, files, inputs, said):
     graph = scene()
     graph.add("PreviewAny", source=reading(graph, **inputs)[1]["report"])
-    with pytest.raises(Failed, match=re.escape(said)):
-        host.run(graph)
+    host.refusal(graph, match=re.escape(said), by=Failed)
 
 
 def test_any_text_is_taken(host, scene):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from client import Failed, Rejected
 from stride import samplers, schedules
 
 pytestmark = pytest.mark.host
@@ -105,22 +104,14 @@ def test_options_reach_the_run(host, scene):
 def test_a_bad_option_is_refused(host, scene, sampler, options, says):
     graph = scene()
     _, settings = with_options(graph, sampler, **options)
-    graph.add("SaveLatent", samples=graph.stride(**settings)[0], filename_prefix="latents/bad")
-    with pytest.raises((Rejected, Failed), match=says):
-        host.run(graph)
-
-
-def refused(host, graph, node, says):
-    graph.add("SaveLatent", samples=node[0], filename_prefix="latents/bad")
-    with pytest.raises((Rejected, Failed), match=says):
-        host.run(graph)
+    host.refusal(graph, graph.stride(**settings), says)
 
 
 def test_options_of_another_sampler_are_refused(host, scene):
     graph = scene()
     _, settings = with_options(graph, "ipndm", order=2)
     node = graph.stride(**{**settings, "sampler": "euler"})
-    refused(host, graph, node, "belong to the sampler 'ipndm', this node runs 'euler'")
+    host.refusal(graph, node, "belong to the sampler 'ipndm', this node runs 'euler'")
 
 
 # Options of schedules ---------------------------------------------------------------------------
@@ -169,14 +160,14 @@ def test_a_spelling_in_the_hosts_lists_is_the_same_name(host, scene):
 def test_options_of_another_schedule_are_refused(host, scene):
     graph = scene()
     node = graph.stride(schedule="beta", options=schedule_node(graph, rho=3.0)[1])
-    refused(host, graph, node, "belong to the schedule 'karras', this node runs 'beta'")
+    host.refusal(graph, node, "belong to the schedule 'karras', this node runs 'beta'")
 
 
 def test_a_run_has_one_set_of_options_of_each_kind(host, scene):
     graph = scene()
     twice = schedule_node(graph, "beta", options=schedule_node(graph)[1])
     node = graph.stride(schedule="beta", options=twice[1])
-    refused(host, graph, node, "already hold those of schedule 'karras', and this node adds .*beta")
+    host.refusal(graph, node, "already hold those of schedule 'karras', and this node adds .*beta")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +182,7 @@ def test_a_run_has_one_set_of_options_of_each_kind(host, scene):
 def test_a_bad_option_of_a_schedule_is_refused(host, scene, schedule, options, says):
     graph = scene()
     node = graph.custom(sigmas=schedule_node(graph, schedule, **options)[0])
-    refused(host, graph, node, says)
+    host.refusal(graph, node, says)
 
 
 def test_the_schedule_node_tells_which_model_it_ran_with(host, scene):

@@ -125,12 +125,7 @@ def test_an_image_of_a_batch_is_the_image_alone(host, scene, sampler):
 def test_outside_the_mask_the_source_stays(host, scene, sampler, prediction):
     graph = scene(prediction)
     source = graph.stride(steps=6, seed=1)
-    none = graph.add("SolidMask", value=0.0, width=256, height=256)
-    left = graph.add("SolidMask", value=1.0, width=128, height=256)
-    mask = graph.add(
-        "MaskComposite", destination=none[0], source=left[0], x=0, y=0, operation="add"
-    )
-    masked = graph.add("SetLatentNoiseMask", samples=source[0], mask=mask[0])
+    masked = graph.masked(source[0])
     painted = graph.stride(sampler=sampler, latent_image=masked[0], seed=2)
     source, painted = host.latents(graph, source, painted)
     middle = source.shape[-1] // 2

@@ -96,8 +96,7 @@ def test_a_report_asked_for_too_late_says_so(host, scene):
     node = graph.stride(seed=123)
     host.latents(graph, node)
     report_of(graph, node)
-    with pytest.raises(Failed, match="before its report was asked for.*Run Settings"):
-        host.run(graph)
+    host.refusal(graph, match="before its report was asked for.*Run Settings", by=Failed)
     graph = scene(size=64)
     node = graph.stride(seed=123, options=graph.add("StrideRunSettings", report=True)[0])
     host.latents(graph, node)

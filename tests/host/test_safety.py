@@ -44,10 +44,7 @@ def sound(host, scene):
 
 def failing(host, scene, sampler, fault, at, **more):
     graph, stride = faulty(scene, fault, at, **more)
-    graph.add("SaveLatent", samples=stride(sampler=sampler)[0], filename_prefix="latents/bad")
-    with pytest.raises((Failed, Interrupted)) as caught:
-        host.run(graph)
-    return caught.value
+    return host.refusal(graph, stride(sampler=sampler), by=(Failed, Interrupted))
 
 
 def step_of(sampler, at):

@@ -74,6 +74,4 @@ def test_a_brownian_tree_for_each_image(host, scene):
 def test_a_brownian_tree_on_nvidia_is_refused(host, scene):
     graph = scene()
     node = graph.stride(**with_noise(graph, "a1111_nv", "dpmpp_2m_sde"))
-    graph.add("SaveLatent", samples=node[0], filename_prefix="latents/bad")
-    with pytest.raises(Failed, match="Brownian tree of torchsde"):
-        host.run(graph)
+    host.refusal(graph, node, "Brownian tree of torchsde", Failed)

@@ -24,8 +24,15 @@ def neighbour_line(model_sampling, steps):
     return torch.linspace(float(model_sampling.sigma_max), 0.0, steps + 1)
 
 
+def neighbour_fall(n, sigma_min, sigma_max):
+    """Of the host's other kind, which is told the ends instead of the model."""
+    return torch.cat([sigma_max * (sigma_min / sigma_max) ** torch.linspace(0, 1, n),
+                      torch.zeros(1)])
+
+
 comfy.k_diffusion.sampling.sample_neighbour_halves = sample_neighbour_halves
 comfy.samplers.KSampler.SAMPLERS.append("neighbour_halves")
-handler = comfy.samplers.SchedulerHandler(neighbour_line)
-comfy.samplers.SCHEDULER_HANDLERS["neighbour_line"] = handler
-comfy.samplers.KSampler.SCHEDULERS.append("neighbour_line")
+for curve, use_ms in ((neighbour_line, True), (neighbour_fall, False)):
+    handler = comfy.samplers.SchedulerHandler(curve, use_ms=use_ms)
+    comfy.samplers.SCHEDULER_HANDLERS[curve.__name__] = handler
+    comfy.samplers.KSampler.SCHEDULERS.append(curve.__name__)
