@@ -81,10 +81,12 @@ class Leap(NamedTuple):
 def _unipc(
     sigmas: tuple[float, ...], process: Process, options: UniPC, ratio: float
 ) -> Iterator[Row]:
-    """Both methods. A step that log-SNR cannot span (from a FLOW run's sigma 1, or to 0) is first
-    order and is not corrected. The last step has no next call, so nothing corrects it. A list that
-    ends above 0 may be the first part of a run, whose order must not drop in the middle, so that it
-    only does where it is asked to.
+    """The rows of either method.
+
+    A step that log-SNR cannot span (from a FLOW run's sigma 1, or to 0) is first order and is not
+    corrected. The last step has no next call, so nothing corrects it. A list that ends above 0
+    may be the first part of a run, whose order must not drop in the middle, so that it only does
+    where it is asked to.
     """
     steps = len(sigmas) - 1
     taper = options.lower_order_final in ("always", "zero" if sigmas[-1] == 0 else "always")
