@@ -59,7 +59,7 @@ def samplers_page(stride):
     for entry in stride.samplers.REGISTRY:
         plan = entry.plan(sigmas, spec.process)
         calls = getattr(plan, "calls", "adaptive")
-        memory = getattr(plan, "peak_memory", "-")
+        memory = "-" if plan.peak_memory is None else plan.peak_memory
         noise = getattr(entry.options, "noise", "independent") if entry.stochastic else "none"
         others = ", ".join((entry.label, *entry.aliases))
         lines.append(

@@ -149,12 +149,13 @@ class _NotThere(LookupError):
 def _moved(row: Row, start: int, offset: int, taken_over: Mapping[Ref, Ref]) -> Row:
     """The row with its references renumbered; raises _NotThere where one of them leads nowhere."""
     out: dict[str, dict[int, float]] = {"x": {}, "d": {}}
-    for (kind, j), weight in row.reads:
-        ref = (kind, j - start + offset) if j >= start else taken_over.get((kind, j))
-        if ref is not None:
-            out[kind][ref[1]] = out[kind].get(ref[1], 0.0) + weight
-        elif weight:
-            raise _NotThere(f"{kind} of row {j}")
+    for kind, weights in (("x", row.x), ("d", row.d)):
+        for j, weight in weights.items():
+            ref = (kind, j - start + offset) if j >= start else taken_over.get((kind, j))
+            if ref is not None:
+                out[kind][ref[1]] = out[kind].get(ref[1], 0.0) + weight
+            elif weight:
+                raise _NotThere(f"{kind} of row {j}")
     return replace(row, x=out["x"], d=out["d"])
 
 
