@@ -133,8 +133,8 @@ def main():
           f"moves {sum(walk.moves.values())}")
     for what, found in (("names normalised", walk.names), ("options checked", walk.checked),
                         ("changes of form", walk.changes)):
-        print(f"{what} {sum(found.values())}: "
-              + ", ".join(f"{name} {count}" for name, count in found.most_common()))
+        each = ", ".join(f"{name} {count}" for name, count in found.most_common())
+        print(f"{what} {sum(found.values())}" + (f": {each}" if each else ""))
     if args.functions:
         for (before, after), count in walk.moves.most_common():
             print(f"{count:6} {before} to {after}")
