@@ -18,12 +18,15 @@ from .asked import Asked, Setup
 from .lists.model import family_of, process_of
 from .run.noise import HostNoise
 from .run.ours import HostRun, Terms
+from .run.watch import Duties
 
 _TABLE = 1000  # noise levels of the models that A1111 1.10.1 runs
 _DISCRETE = comfy.model_sampling.ModelSamplingDiscrete
 
 
-def setup(model: Any, asked: Asked, latent: dict[str, Any], settings: Settings) -> Setup:
+def setup(
+    model: Any, asked: Asked, latent: dict[str, Any], settings: Settings, duties: Duties
+) -> Setup:
     """A run as A1111 1.10.1 does it. Raises ValueError for what it has not."""
     first, last = asked.window or (0, asked.steps)
     if first > 0 or last < asked.steps or not asked.add_noise:
@@ -59,13 +62,10 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any], settings: Settings) 
     terms = Terms(
         made.latent, made.noise, made.result * process_of(sampling).alpha(end), VE, source
     )
-    run = HostRun(
-        made.sampler, made.options, images, settings=choice.settings, box=asked.box, terms=terms
-    )
+    run = HostRun(made.sampler, made.options, images, terms=terms, duties=duties)
     return Setup(
         model, torch.tensor(made.sigmas), lambda: noise.first(samples.shape),
-        lambda **tell: comfy.samplers.KSAMPLER(replace(run, **tell)), (*made.notes, note),
-        made.guidance,
+        comfy.samplers.KSAMPLER(run), (*made.notes, note), made.guidance,
     )
 
 

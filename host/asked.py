@@ -35,14 +35,14 @@ class Asked:
 class Setup:
     """A run that can start: all that ``ksample`` needs of it.
 
-    sigmas: its levels; fewer than two where there is nothing to do. noise, sampler: called once
-    if there is, for the initial noise and, with ``tell`` (see ``run.result``), for the host's
-    SAMPLER. guidance: what cfg is multiplied by. notes: for whoever looks.
+    sigmas: its levels; fewer than two where there is nothing to do. noise: called once if there
+    is, for the initial noise. sampler: the host's SAMPLER, or None if there is nothing to do.
+    guidance: what cfg is multiplied by. notes: for whoever looks.
     """
 
     model: Any
     sigmas: torch.Tensor
     noise: Callable[[], torch.Tensor]
-    sampler: Callable[..., Any]
+    sampler: Any
     notes: tuple[str | None, ...] = ()
     guidance: float = 1.0

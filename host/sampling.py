@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,7 @@ from .run.automatic import AutomaticRun
 from .run.ours import HostRun
 from .run.result import Result
 from .run.theirs import TheirRun
-from .run.watch import ANEW
+from .run.watch import ANEW, PLAIN, Duties
 
 
 def sigmas_for(
@@ -52,19 +53,18 @@ def sigmas_for(
     return sigmas[-(steps + 1) :]
 
 
-def sampler_of(wish: Wish, node_id: str | None = None, **run: Any) -> Any:
+def sampler_of(wish: Wish, duties: Duties = PLAIN, node_id: str | None = None) -> Any:
     """The host's SAMPLER: ours, or the host's own for a name of somebody else's.
 
-    node_id: where the choice of ``automatic`` is shown. run: further fields of ``HostRun``; of a
-    sampler that is not ours, of ``TheirRun``.
+    node_id: where the choice of ``automatic`` is shown.
     """
     if isinstance(wish, Later):
-        return comfy.samplers.KSAMPLER(AutomaticRun(wish.given, node_id, run))
+        return comfy.samplers.KSAMPLER(AutomaticRun(wish.given, node_id, duties))
     if wish.entry is not None:
-        return comfy.samplers.KSAMPLER(HostRun.of(wish, **run))
+        return comfy.samplers.KSAMPLER(HostRun.of(wish, duties))
     theirs = comfy.samplers.sampler_object(wish.name)
     if hasattr(theirs, "sampler_function"):
-        theirs.sampler_function = TheirRun(theirs.sampler_function, **run)
+        theirs.sampler_function = TheirRun(theirs.sampler_function, duties)
     return theirs
 
 
@@ -76,28 +76,29 @@ def note_on(model: Any, schedule: Named, steps: int) -> str | None:
     return schedule.entry.remark(spec, steps, schedule.options)
 
 
-def setup(model: Any, asked: Asked, latent: dict[str, Any]) -> Setup:
+def setup(model: Any, asked: Asked, latent: dict[str, Any], duties: Duties) -> Setup:
     """A run by our own rules; any name that a dropdown has."""
-    choice, settings = asked.choice, asked.choice.settings
-    sampler, options = choice.sampler, choice.sampler.options
+    sampler, options = asked.choice.sampler, asked.choice.sampler.options
     sigmas, ahead = _levels(model, asked)
     if len(sigmas) < 2:
-        return Setup(model, sigmas, lambda: latent["samples"], lambda **_: None)
-    notes = [note_on(model, choice.schedule, asked.steps)]
-    run: dict[str, Any] = {"settings": settings, "box": asked.box}
+        return Setup(model, sigmas, lambda: latent["samples"], None)
+    notes = [note_on(model, asked.choice.schedule, asked.steps)]
+    made = sampler_of(sampler, duties)
     if options is not None:  # one of ours
         indices, resume = latent.get("batch_index"), None
         if not asked.add_noise:
             resume, note = latents.resumable(latent, sampler.name, options, sigmas)
             notes.append(note)
-        if resume is not None and settings.history == ANEW:
+        if resume is not None and duties.settings.history == ANEW:
             resume = latents.anew(resume)
         images = None if indices is None else tuple(indices)
-        run |= {"images": images, "ahead": ahead, "keep": True, "resume": resume}
+        made.sampler_function = replace(
+            made.sampler_function, images=images, ahead=ahead, keep=True, resume=resume
+        )
     stream = getattr(options, "noise", "")
     return Setup(
         model, sigmas, partial(_initial_noise, latent, asked.seed, asked.add_noise, stream),
-        partial(sampler_of, sampler, **run), tuple(notes),
+        made, tuple(notes),
     )
 
 
@@ -146,10 +147,12 @@ def ksample(
     ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
     latent = {**latent, "samples": samples}
+    results: list[Result | None] = [None]  # none, of a SAMPLER that does not tell
+    duties = Duties(choice.settings, asked.box, results.append)
     if choice.a1111 is None:
-        run = setup(model, asked, latent)
+        run = setup(model, asked, latent, duties)
     else:
-        run = a1111.setup(model, asked, latent, choice.a1111)
+        run = a1111.setup(model, asked, latent, choice.a1111, duties)
     sigmas = run.sigmas
     report: dict[str, Any] = {
         "sampler": choice.sampler.called, "schedule": choice.schedule.called,
@@ -158,9 +161,8 @@ def ksample(
     if len(sigmas) < 2:  # nothing to do, as in the host: denoise 0, or a window past the end
         return latent, {**report, "model_calls": 0, "seconds": 0.0, **_note(choice.notes)}
 
-    results: list[Result | None] = [None]  # none, of a SAMPLER that does not tell
     end = comfy.sample.sample_custom(
-        run.model, run.noise(), asked.cfg * run.guidance, run.sampler(tell=results.append), sigmas,
+        run.model, run.noise(), asked.cfg * run.guidance, run.sampler, sigmas,
         positive, negative, samples, noise_mask=latent.get("noise_mask"),
         callback=latent_preview.prepare_callback(run.model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=asked.seed,

@@ -46,8 +46,8 @@ class StrideSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         """(SAMPLER, options); chosen: the sampler's own, which raise ValueError if it has none."""
         held, wish = host.choice.wishes(options), host.choice.wish("sampler", sampler, chosen)
-        settings = held.settings or host.RunSettings()
-        made = host.sampler_of(wish, cls.hidden.unique_id, settings=settings)
+        duties = host.Duties(held.settings or host.RunSettings())
+        made = host.sampler_of(wish, duties, cls.hidden.unique_id)
         return io.NodeOutput(made, held.joined(wish))
 
 

@@ -14,6 +14,7 @@ from ..lists import names
 from ..lists.model import facts_of
 from ..shown.words import show_on_node
 from .ours import HostRun
+from .watch import Duties
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,12 @@ class AutomaticRun:
     """A sampler function that is chosen when it runs, since only the run knows its model.
 
     The steps that count are those of the sigmas that it is given. given: options for what is
-    chosen. run: see ``sampling.sampler_of``.
+    chosen.
     """
 
     given: Mapping[str, Any]
     node_id: str | None
-    run: Mapping[str, Any]
+    duties: Duties
 
     def __call__(
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
@@ -46,4 +47,4 @@ class AutomaticRun:
         except ValueError as problem:
             raise blamed(problem, reason) from None
         show_on_node(self.node_id, reason)
-        return HostRun.of(named, **self.run)(model, x, sigmas, extra_args, callback, disable)
+        return HostRun.of(named, self.duties)(model, x, sigmas, extra_args, callback, disable)

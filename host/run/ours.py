@@ -19,9 +19,9 @@ from ..lists.model import process_of
 from .model import HostModel
 from .noise import HostNoise
 from .patches import RUN, PatchedRun
-from .result import Result, Stopped, Tell
+from .result import Result, Stopped
 from .swaps import swapped
-from .watch import Box, Interrupted, RunSettings, Watch
+from .watch import PLAIN, Duties, Interrupted, Watch
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ class HostRun:
     run, which a chained run will take. resume: a stopped run to go on with. keep: whether such a
     chained run follows. on_device: the host's stream is drawn where the latent is (its ``_gpu``
     names), if the host's stream is asked for. terms: another program's, in place of the host's
-    start and of the noise option. settings, box: see ``watch``. tell: gets the result; of a run
-    itself nothing outlives it.
+    start and of the noise option. Nothing of a run outlives it, but what its duties ask for.
     """
 
     sampler: Sampler
@@ -81,15 +80,14 @@ class HostRun:
     resume: Stopped | None = None
     keep: bool = False
     on_device: bool = False
-    settings: RunSettings = RunSettings()
-    box: Box | None = None
+    duties: Duties = PLAIN
     terms: Terms | None = None
-    tell: Tell = None
 
     @classmethod
-    def of(cls, named: Any, **run: Any) -> HostRun:
+    def of(cls, named: Any, duties: Duties = PLAIN) -> HostRun:
         """The run of a ``Named`` sampler of ours."""
-        return cls(named.entry, named.options, on_device=named.called.endswith("_gpu"), **run)
+        on_device = named.called.endswith("_gpu")
+        return cls(named.entry, named.options, on_device=on_device, duties=duties)
 
     def __call__(
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
@@ -106,8 +104,8 @@ class HostRun:
         mask = self._inpainting(call) if self.resume or self.ahead else nullcontext()
         with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar, mask:
             result = self._run(call, callback, bar)
-        if self.tell is not None:
-            self.tell(result)
+        if self.duties.tell is not None:
+            self.duties.tell(result)
         return result.x
 
     def _run(self, call: Call, callback: OnStep | None, bar: Any) -> Result:
@@ -115,7 +113,7 @@ class HostRun:
         sampling = call.host.inner_model.inner_model.model_sampling
         process = terms.process if terms else process_of(sampling)
         x = terms.start(call.host) if terms else call.x
-        watch = Watch(self.settings, self.box, levels, process, x, callback, bar)
+        watch = Watch(self.duties, levels, process, x, callback, bar)
         state = watch.state(x)
         before, notes = self._resumed(state) if self.resume else (None, [])
         patches = (call.extra.get("model_options") or {}).get(RUN)

@@ -11,21 +11,16 @@ import torch
 
 from ..lists.model import process_of
 from .proxy import Proxy
-from .result import Result, Tell
-from .watch import Box, Interrupted, RunSettings, Watch
+from .result import Result
+from .watch import PLAIN, Duties, Interrupted, RunSettings, Watch
 
 
 @dataclass(frozen=True, eq=False)
 class TheirRun:
-    """``function`` with its model calls counted and the interrupt button looked for before each.
-
-    The other fields are those of ``HostRun``.
-    """
+    """``function`` with its model calls counted and the interrupt button looked for before each."""
 
     function: Callable[..., torch.Tensor]
-    settings: RunSettings = RunSettings()
-    box: Box | None = None
-    tell: Tell = None
+    duties: Duties = PLAIN
 
     def __call__(
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
@@ -36,13 +31,14 @@ class TheirRun:
         The arguments are the host's, as ``HostRun`` has them; options: those of ``function``.
         Raises ValueError for settings that only our own samplers can follow.
         """
-        if self.settings.images_at_a_time or self.settings.precision != RunSettings.precision:
+        settings = self.duties.settings
+        if settings.images_at_a_time or settings.precision != RunSettings.precision:
             raise ValueError(
                 "images_at_a_time and precision of Run Settings (Stride) act on Stride's own "
                 "samplers; this one is ComfyUI's or another pack's"
             )
         process = process_of(model.inner_model.inner_model.model_sampling)
-        watch = Watch(self.settings, self.box, sigmas.tolist(), process, x, callback)
+        watch = Watch(self.duties, sigmas.tolist(), process, x, callback)
         calls = 0
 
         def ask(*given: Any, **named: Any) -> torch.Tensor:
@@ -61,6 +57,6 @@ class TheirRun:
         except Interrupted:
             end = watch.so_far()
         watch.finish(end)
-        if self.tell is not None:
-            self.tell(Result(end, calls, tuple(watch.notes)))
+        if self.duties.tell is not None:
+            self.duties.tell(Result(end, calls, tuple(watch.notes)))
         return end

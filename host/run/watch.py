@@ -16,6 +16,7 @@ from ...engine.run import OnStep, Plan
 from ...engine.sparing import Spared, Sparing
 from ...process import Process
 from ...registry import Options, choice, option, option_set
+from .result import Tell
 
 Interrupted = comfy.model_management.InterruptProcessingException
 SPLIT, STOP, KEEP = "split the batch", "stop", "keep the picture so far"
@@ -63,20 +64,38 @@ class Box:
             self.report = replace(self.report, facts={**self.report.facts, **facts})
 
 
-class Watch:
-    """The watch over one run: everything in it that depends on ``RunSettings``.
+@dataclass(frozen=True, eq=False)
+class Duties:
+    """What a run does besides sampling, whosever sampler it is.
 
-    levels: the run's sigmas. box: filled by ``finish`` where a report is wanted. callback: the
+    settings: of Run Settings (Stride). box: where its report goes. tell: gets its result; of a run
+    itself nothing outlives it.
+    """
+
+    settings: RunSettings = RunSettings()
+    box: Box | None = None
+    tell: Tell = None
+
+
+PLAIN = Duties()
+
+
+class Watch:
+    """The watch over one run: everything in it that depends on its ``Duties``.
+
+    Its ``finish`` fills the box where a report is wanted. levels: the run's sigmas. callback: the
     host's, called once a step. bar: its progress on the console, where nobody else moves it.
     """
 
     def __init__(
-        self, settings: RunSettings, box: Box | None, levels: Sequence[float], process: Process,
-        x: torch.Tensor, callback: OnStep | None, bar: Any = None,
+        self, duties: Duties, levels: Sequence[float], process: Process, x: torch.Tensor,
+        callback: OnStep | None, bar: Any = None,
     ) -> None:
-        self.settings, self.levels, self.device, self.box = settings, levels, x.device, box
+        self.settings, self.box = duties.settings, duties.box
+        self.levels, self.device = levels, x.device
         self.images, self.callback, self.bar = x.shape[0], callback, bar
-        self.recorder = Recorder(levels, process, x.device) if box and box.wanted else None
+        wanted = self.box is not None and self.box.wanted
+        self.recorder = Recorder(levels, process, x.device) if wanted else None
         self._spared = Spared()
         self._so_far: tuple[int, torch.Tensor] | None = None
         self._interrupted: int | None = None  # the step in which the run was stopped

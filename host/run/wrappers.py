@@ -34,7 +34,7 @@ def alternating(first: Any, second: Any, sigma: float) -> Any:
     one, other = run_of(first), run_of(second)
     if one is not None and other is not None:
         mixed = alternate([Part(run.sampler, run.options) for run in (one, other)], [sigma])
-        if one.settings != other.settings:
+        if one.duties.settings != other.duties.settings:
             raise ValueError("the samplers of one run must have the same Run Settings")
         return _made(replace(one, sampler=mixed, options=mixed.options), first)
 

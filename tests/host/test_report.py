@@ -171,10 +171,10 @@ class Seen(Denoiser):
 
 def run_of(name="dpmpp_2m", box=None, **settings):
     from stride.host.run.ours import HostRun
-    from stride.host.run.watch import RunSettings
+    from stride.host.run.watch import Duties, RunSettings
 
     entry = samplers.get(name)
-    return HostRun(entry, entry.options, settings=RunSettings(**settings), box=box)
+    return HostRun(entry, entry.options, duties=Duties(RunSettings(**settings), box))
 
 
 def sigmas_of(comfy, steps=6):
@@ -218,7 +218,7 @@ def test_nothing_of_a_run_outlives_it(comfy, name, settings, fails):
     assert torch.isfinite(end).all() and model.calls > 2
     del end
     assert not [tensor for tensor in model.tensors if tensor() is not None]
-    assert run.box.report is not None
+    assert run.duties.box.report is not None
 
 
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)

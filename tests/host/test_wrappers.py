@@ -163,11 +163,11 @@ def test_the_error_that_is_shown(comfy, wrappers, theirs):
 
 def test_run_settings_go_along(wrappers, ours, model):
     """A wrapped run in float64 is one in float64; two that differ do not make one run."""
-    from stride.host.run.watch import RunSettings
+    from stride.host.run.watch import Duties, RunSettings
 
     first, second = ours("dpmpp_2m"), ours("dpmpp_2m")
     first.sampler_function = replace(
-        first.sampler_function, settings=RunSettings(precision="float64")
+        first.sampler_function, duties=Duties(RunSettings(precision="float64"))
     )
     rough = wrappers.injecting(first, 1e-12, 0.0, 1e9)
     assert torch.equal(go(rough, model), go(first, model))
