@@ -192,11 +192,13 @@ class Table:
         weights = [*fresh, *map(_weight, row.excess), *map(itemgetter(1), row.reads)]
         if not all(map(math.isfinite, weights)):
             raise ValueError(f"row {k}: a weight is not finite")
-        for (kind, j), _ in row.reads:
+        signal, carried, highest = 0.0, 0.0, 0.0
+        for (kind, j), weight in row.reads:
             if not 0 <= j <= k or (kind != "x" and not self.rows[j].calls):
                 raise ValueError(f"row {k}: reads what row {j} has not made")
-        signal, carried, highest = sum(row.d.values()) + sum(row.u.values()), 0.0, 0.0
-        for j, weight in row.x.items():
+            if kind != "x":
+                signal += weight
+                continue
             level = self.rows[j].sigma
             signal += weight * alphas[j]
             carried += weight * level

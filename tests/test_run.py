@@ -149,6 +149,7 @@ def test_tables_refuse_rows_that_do_not_fit():
         (1, {"d": {0: 0.3, 1: math.inf}}, "not finite"),
         (1, {"sigma": 3.9}, "starts at sigma"), (2, {"step": 3}, "after step 0"),
         (1, {"d": {5: 0.5}}, "has not made"),
+        (1, {"x": {5: 0.5}}, "has not made"),
         (1, {"noise": (Draw(0.5, 10.0, 4.0),)}, "noise level"),
     ):
         rows = list(good.rows)
