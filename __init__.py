@@ -10,7 +10,20 @@ from .names import resolve
 __version__ = "0.1.0"
 __all__ = ["advice", "names", "resolve", "sample", "samplers", "schedules", "stepper"]
 
-if find_spec("comfy") is not None:
+# The host loads a pack under the path of its folder; libraries import it by its name.
+_twin = sys.modules.get("stride_samplers")
+_twice = _twin is not None and _twin.__name__ not in ("stride_samplers", __name__)
+
+if find_spec("comfy") is not None and _twice:
+    # A second copy: the first one has registered, and what a workflow runs must be of one kind.
+    import logging
+
+    NODE_CLASS_MAPPINGS: dict = {}  # so that the host takes this for a pack, with nothing in it
+    logging.getLogger("stride").warning(
+        "Stride is installed twice: %s is used, %s is not; remove one of the two folders",
+        _twin.__path__[0], __path__[0],
+    )
+elif find_spec("comfy") is not None:
     from . import host
     from .nodes import comfy_entrypoint
 

@@ -103,6 +103,22 @@ def split_row(
     return noisy_row(step, sigma, sigma_next, x, d, split.std, start)
 
 
+def alike(some: Sequence[Row], others: Sequence[Row]) -> bool:
+    """Whether two runs would be the same to the last step, whatever they are called."""
+    return len(some) == len(others) and all(
+        a.calls == b.calls and a.sigma == b.sigma and _same(a.reads, b.reads)
+        and a.noise == b.noise and a.excess == b.excess
+        for a, b in zip(some, others)
+    )
+
+
+def _same(some: Sequence[Term], others: Sequence[Term]) -> bool:
+    return len(some) == len(others) and all(
+        ref == other and math.isclose(weight, theirs, rel_tol=1e-9, abs_tol=1e-12)
+        for (ref, weight), (other, theirs) in zip(some, others)
+    )
+
+
 def renoise_row(
     k: int, step: int, process: Process, sigma: float, up: float, index: int = 0
 ) -> Row:

@@ -14,6 +14,7 @@ from ..a1111.run import Model, plan
 from ..a1111.settings import Settings
 from ..samplers import FLOW, VE
 from ..schedules import ModelSpec
+from . import latents
 from .asked import Asked, Setup
 from .lists.model import family_of, process_of
 from .run.noise import HostNoise
@@ -48,7 +49,7 @@ def setup(
             f"A1111's noise of '{made.sampler.name}' is a Brownian tree, which is here for its "
             "noise source CPU only; set noise to cpu in A1111 Run (Stride)"
         )
-    images = tuple(latent.get("batch_index") or range(samples.shape[0]))
+    images = latents.images(latent)
     scale = getattr(model.model.latent_format, "spacial_downscale_ratio", 8)
     noise = made.source(asked.seed, images, scale)
 
@@ -64,8 +65,8 @@ def setup(
     )
     run = HostRun(made.sampler, made.options, images, terms=terms, duties=duties)
     return Setup(
-        model, torch.tensor(made.sigmas), lambda: noise.first(samples.shape),
-        comfy.samplers.KSAMPLER(run), (*made.notes, note), made.guidance,
+        model, torch.tensor(made.sigmas), comfy.samplers.KSAMPLER(run),
+        lambda hosts: noise.first(hosts.shape), (*made.notes, note), made.guidance,
     )
 
 

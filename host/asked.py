@@ -31,18 +31,22 @@ class Asked:
     box: Box | None = None
 
 
+def _as_it_is(noise: torch.Tensor) -> torch.Tensor:
+    return noise
+
+
 @dataclass(frozen=True)
 class Setup:
     """A run that can start: all that ``ksample`` needs of it.
 
-    sigmas: its levels; fewer than two where there is nothing to do. noise: called once if there
-    is, for the initial noise. sampler: the host's SAMPLER, or None if there is nothing to do.
-    guidance: what cfg is multiplied by. notes: for whoever looks.
+    sigmas: its levels; fewer than two where there is nothing to do. sampler: the host's SAMPLER,
+    or None if there is nothing to do. noise: what becomes of the host's initial noise. guidance:
+    what cfg is multiplied by. notes: for whoever looks.
     """
 
     model: Any
     sigmas: torch.Tensor
-    noise: Callable[[], torch.Tensor]
     sampler: Any
+    noise: Callable[[torch.Tensor], torch.Tensor] = _as_it_is
     notes: tuple[str | None, ...] = ()
     guidance: float = 1.0

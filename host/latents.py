@@ -29,6 +29,11 @@ class Record:
     choice: Choice | None
 
 
+def images(latent: dict[str, Any]) -> tuple[int, ...]:
+    """The index of each image of a LATENT in its seed's batch."""
+    return tuple(latent.get("batch_index") or range(latent["samples"].shape[0]))
+
+
 def seed_before(latent: dict[str, Any], seed: int) -> int:
     """The seed of the run whose noise is in a LATENT; ``seed`` where nobody told."""
     before = latent.get(RECORD)

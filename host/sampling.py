@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import comfy.sample
@@ -81,25 +80,24 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any], duties: Duties) -> S
     sampler, options = asked.choice.sampler, asked.choice.sampler.options
     sigmas, ahead = _levels(model, asked)
     if len(sigmas) < 2:
-        return Setup(model, sigmas, lambda: latent["samples"], None)
+        return Setup(model, sigmas, None)
     notes = [note_on(model, asked.choice.schedule, asked.steps)]
     made = sampler_of(sampler, duties)
     if options is not None:  # one of ours
-        indices, resume = latent.get("batch_index"), None
+        resume = None
         if not asked.add_noise:
             resume, note = latents.resumable(latent, sampler.name, options, sigmas)
             notes.append(note)
         if resume is not None and duties.settings.history == ANEW:
             resume = latents.anew(resume)
-        images = None if indices is None else tuple(indices)
         made.sampler_function = replace(
-            made.sampler_function, images=images, ahead=ahead, keep=True, resume=resume
+            made.sampler_function, images=latents.images(latent), ahead=ahead, keep=True,
+            resume=resume,
         )
-    stream = getattr(options, "noise", "")
-    return Setup(
-        model, sigmas, partial(_initial_noise, latent, asked.seed, asked.add_noise, stream),
-        made, tuple(notes),
-    )
+    if asked.add_noise and (stream := getattr(options, "noise", "")) in GENERATORS:
+        drawn = A1111Noise(stream, asked.seed, latents.images(latent))
+        return Setup(model, sigmas, made, lambda noise: drawn.first(noise.shape), tuple(notes))
+    return Setup(model, sigmas, made, notes=tuple(notes))
 
 
 def _levels(model: Any, asked: Asked) -> tuple[torch.Tensor, tuple[float, ...]]:
@@ -120,22 +118,17 @@ def _levels(model: Any, asked: Asked) -> tuple[torch.Tensor, tuple[float, ...]]:
     return sigmas[first:], ahead
 
 
-def _initial_noise(
-    latent: dict[str, Any], seed: int, add_noise: bool, stream: str
-) -> torch.Tensor:
-    """The initial noise: A1111's where its stream was chosen, else the host's own.
+def _initial_noise(latent: dict[str, Any], seed: int, add_noise: bool) -> torch.Tensor:
+    """The host's own, which leaves the global generator behind it.
 
-    It is drawn without moving the global generator.
+    Ours never read that generator. Samplers and patches of other packs do, and for a seed they
+    must find it as the host's nodes leave it.
     """
-    samples, indices = latent["samples"], latent.get("batch_index")
-    if not add_noise:
-        empty = getattr(comfy.sample, "prepare_empty_noise", None)  # knows nested latents
-        return empty(samples) if empty else torch.zeros_like(samples, device="cpu")
-    if stream in GENERATORS:
-        images = indices or range(samples.shape[0])
-        return A1111Noise(stream, seed, images).first(samples.shape)
-    with torch.random.fork_rng(devices=[]):
-        return comfy.sample.prepare_noise(samples, seed, indices)
+    samples = latent["samples"]
+    if add_noise:
+        return comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
+    empty = getattr(comfy.sample, "prepare_empty_noise", None)  # knows nested latents
+    return empty(samples) if empty else torch.zeros_like(samples, device="cpu")
 
 
 def ksample(
@@ -161,8 +154,9 @@ def ksample(
     if len(sigmas) < 2:  # nothing to do, as in the host: denoise 0, or a window past the end
         return latent, {**report, "model_calls": 0, "seconds": 0.0, **_note(choice.notes)}
 
+    noise = run.noise(_initial_noise(latent, asked.seed, asked.add_noise))
     end = comfy.sample.sample_custom(
-        run.model, run.noise(), asked.cfg * run.guidance, run.sampler, sigmas,
+        run.model, noise, asked.cfg * run.guidance, run.sampler, sigmas,
         positive, negative, samples, noise_mask=latent.get("noise_mask"),
         callback=latent_preview.prepare_callback(run.model, len(sigmas) - 1),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=asked.seed,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 from .. import host
 from ..host import io
 
+_UNTOLD = SimpleNamespace(unique_id=None, prompt=None, extra_pnginfo=None)
 SEED_MAX = 0xFFFFFFFFFFFFFFFF
 _SAMPLER_TIP = (
     "How the latent moves from one noise level to the next. Automatic takes what suits the model, "
@@ -14,6 +18,14 @@ _SCHEDULE_TIP = (
     "Which noise levels are visited. Any schedule goes with any sampler. Automatic takes what "
     "suits the model, its steps and cfg, and says why."
 )
+
+
+def hidden(node: type[io.ComfyNode]) -> Any:
+    """What the host tells a node beside its inputs: its id, the prompt, the picture's metadata.
+
+    None of each where not the host calls it, but another pack or a script.
+    """
+    return node.hidden or _UNTOLD
 
 
 def sampler_input() -> io.Combo.Input:

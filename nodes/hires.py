@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import host
 from ..host import io
-from .common import SEED_MAX, distilled_input, options_input
+from .common import SEED_MAX, distilled_input, hidden, options_input
 
 _SAME = host.hires.SAME
 
@@ -119,4 +119,4 @@ class StrideHires(io.ComfyNode):
         latent, report = host.hires.second_pass(
             model, latent_image, positive, negative, settings, size, upscale_method, vae
         )
-        return io.NodeOutput(latent, ui=host.show_report(cls.hidden.unique_id, report))
+        return io.NodeOutput(latent, ui=host.show_report(hidden(cls).unique_id, report))

@@ -11,6 +11,7 @@ from ..host import io
 from .common import (
     SEED_MAX,
     denoise_input,
+    hidden,
     sampler_input,
     schedule_input,
     steps_input,
@@ -95,7 +96,7 @@ class StrideFromA1111(io.ComfyNode):
         """The fields of ``host.texts.Read``; raises ValueError for both or none of text and image.
         """
         found = host.texts.from_text(text, image, exact)
-        host.show_on_node(cls.hidden.unique_id, found.report)
+        host.show_on_node(hidden(cls).unique_id, found.report)
         return io.NodeOutput(*found, ui={"text": [found.report]})
 
 
@@ -181,7 +182,7 @@ class StrideToA1111(io.ComfyNode):
             positive, negative, sampler, schedule, host.texts.Numbers(**rest),
             host.texts.Second(**second), options, model,
         )
-        host.show_on_node(cls.hidden.unique_id, notes or text)
+        host.show_on_node(hidden(cls).unique_id, notes or text)
         return io.NodeOutput(text, notes, ui={"text": [text, notes]})
 
 
@@ -226,11 +227,11 @@ class StrideSaveA1111(io.ComfyNode):
         """Saves images [B, H, W, 3] from 0 to 1; there are no outputs."""
         texts = host.texts.texts_for(text, len(images), count_seeds)
         saved, stored = host.pictures.save(
-            images, filename_prefix, texts, cls.hidden.prompt, cls.hidden.extra_pnginfo
+            images, filename_prefix, texts, hidden(cls).prompt, hidden(cls).extra_pnginfo
         )
         if not stored:
             host.show_on_node(
-                cls.hidden.unique_id, "ComfyUI runs with --disable-metadata: no text was stored"
+                hidden(cls).unique_id, "ComfyUI runs with --disable-metadata: no text was stored"
             )
         return io.NodeOutput(ui={"images": saved})
 

@@ -12,6 +12,7 @@ from .common import (
     cfg_input,
     denoise_input,
     distilled_input,
+    hidden,
     options_input,
     prompt_inputs,
     report_output,
@@ -26,15 +27,19 @@ def _run(
     latent: dict[str, Any],
 ) -> io.NodeOutput:
     """The run, its report on the node, and the report's output where somebody wants it."""
-    hidden = cls.hidden
-    box = host.Box(asked.choice.settings.report or _connected(hidden.prompt, hidden.unique_id, 1))
+    told = hidden(cls)
+    wanted = (
+        asked.choice.settings.report or told.prompt is None
+        or _connected(told.prompt, told.unique_id, 1)
+    )
+    box = host.Box(wanted)
     out, report = host.ksample(model, replace(asked, box=box), positive, negative, latent)
-    return io.NodeOutput(out, box, ui=host.show_report(hidden.unique_id, report))
+    return io.NodeOutput(out, box, ui=host.show_report(told.unique_id, report))
 
 
-def _connected(prompt: dict[str, Any] | None, node_id: str, slot: int) -> bool:
+def _connected(prompt: dict[str, Any], node_id: str, slot: int) -> bool:
     """Whether an output of a node is connected in the prompt."""
-    for node in (prompt or {}).values():
+    for node in prompt.values():
         for value in node.get("inputs", {}).values():
             if isinstance(value, list) and value and [str(value[0]), *value[1:]] == [node_id, slot]:
                 return True

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import host
 from ..host import io
-from .common import denoise_input, sampler_input, schedule_input, steps_input
+from .common import denoise_input, hidden, sampler_input, schedule_input, steps_input
 
 
 class StrideSampler(io.ComfyNode):
@@ -47,7 +47,7 @@ class StrideSampler(io.ComfyNode):
         """(SAMPLER, options); chosen: the sampler's own, which raise ValueError if it has none."""
         held, wish = host.choice.wishes(options), host.choice.wish("sampler", sampler, chosen)
         duties = host.Duties(held.settings or host.RunSettings())
-        made = host.sampler_of(wish, duties, cls.hidden.unique_id)
+        made = host.sampler_of(wish, duties, hidden(cls).unique_id)
         return io.NodeOutput(made, held.joined(wish))
 
 
@@ -106,7 +106,7 @@ class StrideSchedule(io.ComfyNode):
         named, why = host.choice.schedule_for(model, wish, steps)
         sigmas = host.sigmas_for(model, named, steps, denoise)
         if notes := [*filter(None, (why, host.note_on(model, named, steps)))]:
-            host.show_on_node(cls.hidden.unique_id, "\n".join(notes))
+            host.show_on_node(hidden(cls).unique_id, "\n".join(notes))
         return io.NodeOutput(
             sigmas, held.joined(wish), ui={"stride": [host.kinds.remember(model)]}
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import host
 from ..host import io
+from .common import hidden
 
 
 class StrideRunSettings(io.ComfyNode):
@@ -109,7 +110,7 @@ class StrideReport(io.ComfyNode):
         """(table, IMAGE, JSON, the LATENT as it came); raises ValueError where there is no report.
         """
         shown, outputs = host.report.show(
-            report, cls.hidden.extra_pnginfo if save_in_picture else None, save_in_picture
+            report, hidden(cls).extra_pnginfo if save_in_picture else None, save_in_picture
         )
-        host.show_on_node(cls.hidden.unique_id, shown["text"][0])
+        host.show_on_node(hidden(cls).unique_id, shown["text"][0])
         return io.NodeOutput(*outputs, latent, ui=shown)

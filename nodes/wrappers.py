@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import host
 from ..host import io
+from .common import hidden
 
 _SIGMA_MAX = 100_000.0
 
@@ -137,7 +138,7 @@ class StrideSkipSteps(io.ComfyNode):
     def execute(
         cls, sampler: Any, every: int, sigma_high: float, sigma_low: float
     ) -> io.NodeOutput:
-        """SAMPLER by ``host.wrappers.skipping``; ValueError for CFG++ and for adaptive ones."""
+        """SAMPLER by ``host.wrappers.skipping``; ValueError for adaptive ones."""
         return io.NodeOutput(host.wrappers.skipping(
-            sampler, every, sigma_low, sigma_high, cls.hidden.unique_id
+            sampler, every, sigma_low, sigma_high, hidden(cls).unique_id
         ))

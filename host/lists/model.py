@@ -57,6 +57,19 @@ def _known_as(model: Any) -> tuple[Any, str]:
     return config, ""
 
 
+def sampling_of(called: Any) -> Any | None:
+    """The model sampling of what a sampler function is called with; None where it is hidden.
+
+    The host calls with a model around a guider around a model; packs' wrappers of it hand on the
+    attribute ``inner_model``, or nothing.
+    """
+    while called is not None:
+        if (sampling := getattr(called, "model_sampling", None)) is not None:
+            return sampling
+        called = getattr(called, "inner_model", None)
+    return None
+
+
 def process_of(model_sampling: Any) -> Process:
     """FLOW for rectified-flow models (SD3, Flux, Wan ...), VE for all others."""
     return FLOW if isinstance(model_sampling, comfy.model_sampling.CONST) else VE

@@ -17,6 +17,7 @@ from ...names import PREFIX, plain
 from ...registry import Entry, Options
 from ...samplers import Sampler
 from ...schedules import Schedule
+from ..run.function import signature
 from ..run.ours import HostRun
 from .model import spec_of
 
@@ -71,14 +72,16 @@ def _add(entry: Sampler | Schedule) -> bool:
 
 
 def _registered(sampler: Sampler) -> Callable[..., torch.Tensor]:
+    run = HostRun(sampler, sampler.options)
+
     def sample(
-        model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
-        callback: Any = None, disable: bool | None = None, **options: Any,
+        model: Any, x: torch.Tensor, sigmas: torch.Tensor, *args: Any, **named: Any
     ) -> torch.Tensor:
-        run = HostRun(sampler, sampler.configure(**options))
-        return run(model, x, sigmas, extra_args, callback, disable)
+        return run(model, x, sigmas, *args, **named)
 
     sample.stride = sampler.name
+    sample.__name__ = sample.__qualname__ = run.called
+    sample.__signature__ = signature(run.takes)  # packs look in it for the options
     return sample
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.conds
@@ -20,11 +20,26 @@ _POSITIVE, _NEGATIVE = "the positive prompt's answer", "the negative prompt's an
 _MADE_FROM_HINT = ("cond_hint", "control_input", "extra_concat")  # what a control net keeps of it
 
 
+def masked(extra: dict[str, Any]) -> bool:
+    """Whether a call of the host's model keeps a part of the picture."""
+    return extra.get("denoise_mask") is not None
+
+
+def shows_what_is_kept(host: Any) -> bool:
+    """Whether what a mask keeps can be seen: wrappers hand on no more than they know of."""
+    return hasattr(host, "noise") and hasattr(host, "latent_image")
+
+
 @dataclass
 class Tally:
-    """How often the host's model was asked in a run."""
+    """What the models of one run share.
+
+    calls: how often the host's model was asked. negative: its last answer to the negative prompt,
+    by the images that were asked for.
+    """
 
     calls: int = 0
+    negative: dict[tuple[int, ...] | None, torch.Tensor] = field(default_factory=dict)
 
 
 class HostModel(Model):
@@ -33,15 +48,18 @@ class HostModel(Model):
     both: whether the answer to the negative prompt is wanted too, even at cfg 1 (CFG++). images:
     which of the batch are asked for; None: all. The host repeats or cuts whatever does not fit the
     batch it is asked for, so prompts, masks, control hints and inpainting latents that are given
-    image by image have to be picked out: while it is asked it sees only those. Looks for the
-    interrupt button before each call.
+    image by image have to be picked out: while it is asked it sees only those. Where a wrapper of
+    another pack hides what a mask keeps, the whole batch is asked and the images taken out of its
+    answer. batch: images in the run. Looks for the interrupt button before each call.
     """
 
     def __init__(
-        self, host: Any, extra: dict[str, Any], both: bool = False, tally: Tally | None = None,
-        images: Sequence[int] | None = None, rewinds: bool = False,
+        self, host: Any, extra: dict[str, Any], batch: int, both: bool = False,
+        tally: Tally | None = None, images: Sequence[int] | None = None, rewinds: bool = False,
     ) -> None:
-        self._host, self._given, self._both, self._images = host, extra, both, images
+        self._host, self._given, self._batch, self._both = host, extra, batch, both
+        self._images = None if images is None else tuple(images)
+        self._whole = images is not None and masked(extra) and not shows_what_is_kept(host)
         self.tally = tally or Tally()
         self._seen: dict[str, torch.Tensor] = {}
         self._swaps: list[Swap] = []
@@ -54,8 +72,8 @@ class HostModel(Model):
         self.computes_in = getattr(network, "manual_cast_dtype", None) or (
             network.get_dtype() if hasattr(network, "get_dtype") else None
         )
-        if images is not None:
-            self._options[IMAGES] = tuple(images)
+        if self._images is not None and not self._whole:
+            self._options[IMAGES] = self._images
             self._pick_images()
 
     def __call__(self, x: torch.Tensor, level: float) -> Answer:
@@ -65,26 +83,50 @@ class HostModel(Model):
             self._rewinds = False
             self._rewind()
         self._options[LEVEL] = level
-        sigma = x.new_full((x.shape[0],), level, dtype=torch.float32)
-        if self._swaps:
-            with swapped(self._swaps):
-                d = self._host(x.float(), sigma, **self._extra)
-        else:
-            d = self._host(x.float(), sigma, **self._extra)
+        with swapped(self._swaps):
+            d = self._answer(x, level)
         seen, self._seen = self._seen, {}
-        if self._both and _NEGATIVE not in seen:
+        uncond = self._uncond(seen.get(_NEGATIVE)) if self._both else None
+        return Answer(d, uncond, tuple(seen.items()))
+
+    def _answer(self, x: torch.Tensor, level: float) -> torch.Tensor:
+        """What the host answers to x, in its own float32."""
+        if not self._whole:
+            sigma = x.new_full((x.shape[0],), level, dtype=torch.float32)
+            return self._host(x.float(), sigma, **self._extra)
+        rows = list(self._images)
+        full = x[:1].float().repeat(self._batch, *[1] * (x.ndim - 1))
+        full[rows] = x.float()
+        d = self._host(full, full.new_full((self._batch,), level), **self._extra)
+        self._seen = {part: answer[rows] for part, answer in self._seen.items()}
+        return d[rows]
+
+    def _uncond(self, answer: torch.Tensor | None) -> torch.Tensor:
+        """U; of a call that a cache spared, the last one, as the host's samplers have it."""
+        kept = self.tally.negative
+        if answer is None:
+            answer = kept.get(self._images)
+        if answer is None and self._images is not None and None in kept:
+            answer = kept[None][list(self._images)]
+        if answer is None:
             raise ValueError(
                 "CFG++ renoises with the model's answer to the negative prompt, and this run has "
                 "none; use a guider with a negative prompt, or switch cfg_pp off"
             )
-        return Answer(d, seen[_NEGATIVE] if self._both else None, tuple(seen.items()))
+        kept[self._images] = answer
+        return answer
 
     def some(self, images: Sequence[int]) -> HostModel:
-        return HostModel(self._host, self._given, self._both, self.tally, images)
+        return self._of(images)
 
     def alone(self, image: int) -> HostModel:
         """The model for one image, from the first of the hooks' keyframes on."""
-        return HostModel(self._host, self._given, self._both, self.tally, [image], rewinds=True)
+        return self._of([image], rewinds=True)
+
+    def _of(self, images: Sequence[int], rewinds: bool = False) -> HostModel:
+        return HostModel(
+            self._host, self._given, self._batch, self._both, self.tally, images, rewinds
+        )
 
     def _keep(self, args: dict[str, Any]) -> torch.Tensor:
         """The host's hook after guidance; it changes nothing."""

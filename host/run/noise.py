@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import comfy.k_diffusion.sampling
 import torch
 
@@ -9,21 +12,77 @@ from ...engine.run import Noise
 from ...engine.streams import Stream
 from ...engine.table import Draw
 
+NoiseSampler = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # k-diffusion's
+
+
+_HEAD = 16  # values that torch's generator makes at once, and that tell two images apart
+_SEARCHED = 64, 1 << 24  # images, and values in all, that are drawn to find an index
+
+
+def images_of(host: Any, x: torch.Tensor, seed: int) -> tuple[int, ...]:
+    """The index of each image of a run in its seed's batch, as its initial noise shows it.
+
+    The host tells a sampler no index, but it draws the noise of image k of a batch behind that of
+    the images before it. Where the noise is not to be seen, or was drawn otherwise, the images
+    are those from 0 on. Reads a few values from the device, once, before the first step.
+    """
+    count, noise = x.shape[0], getattr(host, "noise", None)
+    if not isinstance(noise, torch.Tensor) or noise.shape != x.shape or noise[0].numel() < _HEAD:
+        return tuple(range(count))
+    size = noise[0].numel()
+    heads = noise.reshape(count, size)[:, :_HEAD].float().cpu()
+
+    def draws(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)[..., :_HEAD]
+
+    generator = torch.Generator().manual_seed(seed)
+    if not heads.any() or torch.equal(heads, draws(count, size if count > 1 else _HEAD)):
+        return tuple(range(count))
+    generator.manual_seed(seed)
+    found: dict[int, int] = {}
+    for k in range(min(_SEARCHED[0], _SEARCHED[1] // size)):
+        same = (heads == draws(1, size)).all(1)
+        found.update((row, k) for row in same.nonzero().flatten().tolist())
+        if len(found) == count:
+            return tuple(found[row] for row in range(count))
+    return tuple(range(count))
+
 
 class _Refused:
-    """The noise of one image of a batch, which the host's stream has not."""
+    """The noise of one image of a batch, which a stream for all of them has not."""
+
+    def __init__(self, whose: str) -> None:
+        self.whose = whose
 
     def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
         raise ValueError(
-            "noise 'host' is drawn for a whole batch, and this sampler takes its images one "
-            "by one; choose another noise, or a batch of one"
+            f"{self.whose} is drawn for a whole batch, and this sampler takes its images one by "
+            "one; choose another noise, or a batch of one"
         )
 
     def of(self, k: int) -> Noise:
         return self
 
 
-class HostNoise(Stream):
+class GivenNoise(Stream):
+    """What the caller of a sampler function draws: (sigma, sigma_next) -> unit noise [B, ...]."""
+
+    whose = "the noise_sampler that another pack gave"
+
+    def __init__(self, stream: NoiseSampler) -> None:
+        super().__init__()
+        self.stream = stream
+
+    def of(self, k: int) -> Noise:
+        """There is no noise for one image of a batch; a run without fresh noise never asks."""
+        return _Refused(self.whose)
+
+    def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """The caller's next draw for the interval."""
+        return self.stream(like.new_tensor(draw.start), like.new_tensor(draw.end))
+
+
+class HostNoise(GivenNoise):
     """The host's own stream of fresh noise, for pictures that were made with it.
 
     One generator, or one Brownian tree, for the whole batch: drawn in order, so it depends on
@@ -31,23 +90,17 @@ class HostNoise(Stream):
     each image.
     """
 
+    whose = "noise 'host'"
+
     def __init__(
         self, x: torch.Tensor, sigmas: torch.Tensor, seed: int | list[int], brownian: bool,
         on_device: bool,
     ) -> None:
-        super().__init__()
         functions = comfy.k_diffusion.sampling  # looked up now: other packs reload this module
         if brownian:
             low, high = sigmas[sigmas > 0].min(), sigmas.max()
-            self.stream = functions.BrownianTreeNoiseSampler(
+            super().__init__(functions.BrownianTreeNoiseSampler(
                 x, low, high, seed=seed, cpu=not on_device
-            )
+            ))
         else:
-            self.stream = functions.default_noise_sampler(x, seed=seed)
-
-    def of(self, k: int) -> Noise:
-        """There is no noise for one image of a batch; a run without fresh noise never asks."""
-        return _Refused()
-
-    def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
-        return self.stream(like.new_tensor(draw.start), like.new_tensor(draw.end))
+            super().__init__(functions.default_noise_sampler(x, seed=seed))

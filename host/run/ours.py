@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import comfy.k_diffusion.sampling
@@ -12,12 +12,15 @@ import torch
 
 from ...engine.noise import KEYED, source
 from ...engine.run import Carry, Noise, OnStep, Plan, run
-from ...process import Process
+from ...engine.table import alike
+from ...names import PREFIX
+from ...process import FLOW, VE, Process
 from ...registry import Options
 from ...samplers import Sampler
-from ..lists.model import process_of
-from .model import HostModel
-from .noise import HostNoise
+from ..lists.model import process_of, sampling_of
+from .function import NOISE, SamplerFunction
+from .model import HostModel, masked, shows_what_is_kept
+from .noise import GivenNoise, HostNoise, NoiseSampler, images_of
 from .patches import RUN, PatchedRun
 from .result import Result, Stopped
 from .swaps import swapped
@@ -46,31 +49,34 @@ class Terms:
 class Call(NamedTuple):
     """What the host calls a sampler function with.
 
-    host: its model, with the noise and the picture of a run with a mask.
+    host: its model, with the noise and the picture of a run with a mask, or what a wrapper of
+    another pack shows of it. noise: fresh noise of whoever called, in place of ours.
     """
 
     host: Any
     x: torch.Tensor
     sigmas: torch.Tensor
     extra: dict[str, Any]
+    noise: NoiseSampler | None = None
 
     @property
     def masked(self) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """The noise and the picture that an inpainting mask keeps in place, if there is one."""
-        if self.extra.get("denoise_mask") is None:
+        """The noise and the picture that a mask keeps in place, if there are any to be seen."""
+        if not masked(self.extra) or not shows_what_is_kept(self.host):
             return None
         return self.host.noise, self.host.latent_image
 
 
 @dataclass(frozen=True, eq=False)
-class HostRun:
+class HostRun(SamplerFunction):
     """A run of one of our samplers with its options.
 
-    images: index of each image in its seed's batch. ahead: sigmas after the last one of this
-    run, which a chained run will take. resume: a stopped run to go on with. keep: whether such a
-    chained run follows. on_device: the host's stream is drawn where the latent is (its ``_gpu``
-    names), if the host's stream is asked for. terms: another program's, in place of the host's
-    start and of the noise option. Nothing of a run outlives it, but what its duties ask for.
+    images: index of each image in its seed's batch, where it is known. ahead: sigmas after the last
+    one of this run, which a chained run will take. resume: a stopped run to go on with. keep:
+    whether such a chained run follows. on_device: the host's stream is drawn where the latent is
+    (its ``_gpu`` names), if the host's stream is asked for. terms: another program's, in place of
+    the host's start and of the noise option. Nothing of a run outlives it, but what its duties ask
+    for.
     """
 
     sampler: Sampler
@@ -89,19 +95,36 @@ class HostRun:
         on_device = named.called.endswith("_gpu")
         return cls(named.entry, named.options, on_device=on_device, duties=duties)
 
+    @property
+    def called(self) -> str:
+        """Its sampler's name in the host's list."""
+        return f"sample_{PREFIX}{self.sampler.name}"
+
+    @property
+    def takes(self) -> dict[str, Any]:
+        """The sampler's options as they are set here, and the host's word for fresh noise."""
+        return {**vars(self.options), NOISE: None}
+
     def __call__(
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
         callback: Any = None, disable: bool | None = None,
+        noise_sampler: NoiseSampler | None = None, **options: Any,
     ) -> torch.Tensor:
         """The latent at the last sigma, [B, ...], as the host's sampler functions return it.
 
         model: (x [B, ...], sigma [B], **what the host wants) -> D. x: the latent at
         ``sigmas[0]``; where a stopped run goes on, its own is taken instead. callback: called once
-        a step. Raises ValueError for bad sigmas, NotFinite for NaN or Inf in an answer, and the
-        host's own exception for the interrupt button.
+        a step. noise_sampler: (sigma, sigma_next) -> unit noise [B, ...], in place of the option
+        ``noise``. options: in place of those set here. Raises ValueError for bad sigmas and
+        options, NotFinite for NaN or Inf in an answer, and the host's own exception for the
+        interrupt button.
         """
-        call = Call(model, x, sigmas, dict(extra_args or {}))
-        mask = self._inpainting(call) if self.resume or self.ahead else nullcontext()
+        if options:
+            run = replace(self, options=self.sampler.configure(self.options, **options))
+            return run(model, x, sigmas, extra_args, callback, disable, noise_sampler)
+        call, mask = Call(model, x, sigmas, dict(extra_args or {}), noise_sampler), nullcontext()
+        if self.resume or self.ahead:
+            call, mask = self._seen_whole(call), self._inpainting(call)
         with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar, mask:
             result = self._run(call, callback, bar)
         if self.duties.tell is not None:
@@ -110,8 +133,7 @@ class HostRun:
 
     def _run(self, call: Call, callback: OnStep | None, bar: Any) -> Result:
         terms, levels = self.terms, call.sigmas.tolist()
-        sampling = call.host.inner_model.inner_model.model_sampling
-        process = terms.process if terms else process_of(sampling)
+        process = terms.process if terms else self._process(call, levels)
         x = terms.start(call.host) if terms else call.x
         watch = Watch(self.duties, levels, process, x, callback, bar)
         state = watch.state(x)
@@ -119,7 +141,8 @@ class HostRun:
         patches = (call.extra.get("model_options") or {}).get(RUN)
         if patches is not None:
             self._inform(patches, levels, before)
-        model = HostModel(call.host, call.extra, both=getattr(self.options, "cfg_pp", False))
+        cfg_pp = getattr(self.options, "cfg_pp", False)
+        model = HostModel(call.host, call.extra, x.shape[0], both=cfg_pp)
         plans: list[Plan] = []  # the run's, once it has begun
 
         def build(whole: tuple[float, ...], process: Process) -> Plan:
@@ -148,6 +171,39 @@ class HostRun:
             tuple(plan.taken), stopped,
         )
 
+    def _process(self, call: Call, levels: list[float]) -> Process:
+        """How the model mixes data and noise; where a wrapper hides it, it must not matter."""
+        sampling = sampling_of(call.host)
+        if sampling is not None:
+            return process_of(sampling)
+        try:
+            rows = [self.sampler.planned(tuple(levels), p, self.options).rows for p in (VE, FLOW)]
+        except (AttributeError, ValueError):  # an adaptive one, or levels of the one kind alone
+            rows = []
+        if not rows or not alike(*rows):
+            raise ValueError(
+                f"'{self.sampler.name}' has to know whether the model is a flow model, and what "
+                "called it hides the model: a function without the attribute inner_model. Euler, "
+                "Heun and other methods without noise and log-SNR run there"
+            )
+        return VE
+
+    def _all_levels(self, call: Call) -> torch.Tensor:
+        """The levels of the whole run, of which this one may be a part."""
+        past = self.resume.carry.sigmas[:-1] if self.resume else ()
+        return call.sigmas.new_tensor([*past, *call.sigmas.tolist(), *self.ahead])
+
+    def _seen_whole(self, call: Call) -> Call:
+        """The call with the host's own list of levels being that of the whole run.
+
+        Context windows and hooks' keyframes look up in it how far the run is.
+        """
+        options = dict(call.extra.get("model_options") or {})
+        options["transformer_options"] = {
+            **options.get("transformer_options", {}), "sample_sigmas": self._all_levels(call)
+        }
+        return call._replace(extra={**call.extra, "model_options": options})
+
     def _inpainting(self, call: Call) -> AbstractContextManager[None]:
         """What the host's model holds while this part of a run with a mask is taken.
 
@@ -157,10 +213,8 @@ class HostRun:
         if call.masked is None:
             return nullcontext()
         kept = self.resume and self.resume.masked or ()
-        past = self.resume.carry.sigmas[:-1] if self.resume else ()
-        whole = call.sigmas.new_tensor([*past, *call.sigmas.tolist(), *self.ahead])
         return swapped([
-            (call.host, "sigmas", whole),
+            (call.host, "sigmas", self._all_levels(call)),
             *((call.host, name, tensor.to(call.x.device))
               for name, tensor in zip(("noise", "latent_image"), kept)),
         ])
@@ -181,10 +235,13 @@ class HostRun:
 
     def _noise(self, call: Call, x: torch.Tensor) -> Noise:
         """Where the run's fresh noise comes from."""
+        if call.noise is not None:
+            return GivenNoise(call.noise)
         if self.terms:
             return self.terms.source(x)
         kind = getattr(self.options, "noise", KEYED[0])
-        seed, images = call.extra.get("seed") or 0, self.images or range(x.shape[0])
+        seed = call.extra.get("seed") or 0
+        images = self.images or images_of(call.host, x, seed)
         if kind in KEYED:
             return source(self.options, seed, images)
         brownian = self.sampler.brownian

@@ -8,8 +8,10 @@ hook see the cfg that it sets, and at 1 the host leaves the negative prompt out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,12 +33,13 @@ class PatchedRun:
 
     sigmas: the levels of the whole run; where a run is cut in two by our nodes, of both parts.
     sigma_max: the model's largest. memory: what patches remember, tensors [images, ...] by (patch's
-    place, patch, image); image is None for the whole batch.
+    place, patch, image); image is None for the whole batch. cfg: asks the guider.
     """
 
     process: Process
     sigma_max: float
     sigmas: tuple[float, ...]
+    cfg: Callable[[], float]
     memory: dict[Any, dict[str, torch.Tensor]] = field(default_factory=dict)
 
     def recall(self, place: int, patch: Any, images: Sequence[int] | None) -> dict[str, Any]:
@@ -101,9 +104,21 @@ def _begin(
     guider = executor.class_obj
     sampling = guider.model_patcher.get_model_object("model_sampling")
     guider.model_options[RUN] = PatchedRun(
-        process_of(sampling), float(sampling.sigma_max), tuple(sigmas.tolist())
+        process_of(sampling), float(sampling.sigma_max), tuple(sigmas.tolist()),
+        partial(_cfg_of, weakref.ref(guider)),  # its options must not keep it alive
     )
     return executor(noise, latent, sampler, sigmas, *rest, **named)
+
+
+def _cfg_of(guider: Callable[[], Any]) -> float:
+    cfg = getattr(guider(), "cfg", None)
+    if cfg is None:
+        raise RuntimeError(
+            "the cfg of this run is not to be had: another pack has replaced ComfyUI's "
+            "sampling_function and leaves it out (Automatic CFG does, once it has run), and the "
+            "guider has none of its own; restart ComfyUI without it"
+        )
+    return float(cfg)
 
 
 def _run_of(options: dict[str, Any], patch: Any) -> PatchedRun:
@@ -121,12 +136,14 @@ def _of_the_answer(patch: Any, place: int) -> Any:
         run = _run_of(options, patch)
         images = options.get(IMAGES)
         memory = run.recall(place, patch, images)
+        # Packs that replace the host's guidance code forget what it tells beside the answers.
+        scale = float(args["cond_scale"] if "cond_scale" in args else run.cfg())
+        asked = scale != 1 or options.get("disable_cfg1_optimization", False)
         changed = patch(guidance.Call(
             x=x, sigma=args["sigma"].reshape(-1, *[1] * (x.ndim - 1)), denoised=args["denoised"],
             cond=args["cond_denoised"],
-            uncond=None if args["uncond"] is None else args["uncond_denoised"],
-            scale=float(args["cond_scale"]), process=run.process, sigmas=run.sigmas,
-            sigma_max=run.sigma_max,
+            uncond=args["uncond_denoised"] if asked and args["uncond"] is not None else None,
+            scale=scale, process=run.process, sigmas=run.sigmas, sigma_max=run.sigma_max,
             memory=memory,
         ))
         run.keep(place, patch, images, memory)

@@ -9,18 +9,30 @@ from typing import Any
 import comfy.model_management
 import torch
 
-from ..lists.model import process_of
+from ...samplers import VE
+from ..lists.model import process_of, sampling_of
+from .function import SamplerFunction, options_of
 from .proxy import Proxy
 from .result import Result
 from .watch import PLAIN, Duties, Interrupted, RunSettings, Watch
 
 
 @dataclass(frozen=True, eq=False)
-class TheirRun:
+class TheirRun(SamplerFunction):
     """``function`` with its model calls counted and the interrupt button looked for before each."""
 
     function: Callable[..., torch.Tensor]
     duties: Duties = PLAIN
+
+    @property
+    def called(self) -> str:
+        """The function's own name."""
+        return getattr(self.function, "__name__", super().called)
+
+    @property
+    def takes(self) -> dict[str, Any]:
+        """The function's own options."""
+        return options_of(self.function)
 
     def __call__(
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra_args: Any = None,
@@ -37,7 +49,8 @@ class TheirRun:
                 "images_at_a_time and precision of Run Settings (Stride) act on Stride's own "
                 "samplers; this one is ComfyUI's or another pack's"
             )
-        process = process_of(model.inner_model.inner_model.model_sampling)
+        sampling = sampling_of(model)
+        process = VE if sampling is None else process_of(sampling)  # for the report
         watch = Watch(self.duties, sigmas.tolist(), process, x, callback)
         calls = 0
 

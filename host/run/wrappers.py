@@ -7,7 +7,7 @@ other over parts of the sigmas, and each part is a run of its own that remembers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,17 +16,40 @@ import comfy.samplers
 import torch
 
 from ... import samplers
-from ...samplers import Draw, KeyedNoise, Part, alternate, inject
+from ...samplers import VE, Draw, KeyedNoise, Part, alternate, check_sigmas, inject
+from ..lists.model import process_of, sampling_of
 from ..shown.words import show_on_node
+from .function import SamplerFunction, options_of
+from .guess import Guess, hooks_in
+from .noise import images_of
 from .ours import HostRun
 from .proxy import Proxy
 
-_CFG_PP = (
-    "step skipping guesses the guided answer only, and a CFG++ sampler wants the unconditional "
-    "one as well; use a sampler without cfg_pp"
-)
-_HOOKS = "sampler_post_cfg_function"  # in the model options
+# What the host runs for methods that take their steps by themselves, whatever the sigmas are.
+_OWN_STEPS = {f"{name}_function" for name in ("dpm_fast", "dpm_adaptive")}
 OnStep = Callable[[dict[str, Any]], None] | None
+
+
+class Handed(NamedTuple):
+    """What a sampler function is called with."""
+
+    model: Any
+    x: torch.Tensor
+    sigmas: torch.Tensor
+    extra: dict[str, Any] | None
+    callback: OnStep
+    disable: bool | None
+    options: Mapping[str, Any]
+
+    def of(self, sampler: Any, **other: Any) -> torch.Tensor:
+        """What a SAMPLER makes of it, with those of the options that it takes."""
+        it, function = self._replace(**other), function_of(sampler)
+        taken = options_of(function) if it.options else {}
+        options = {name: value for name, value in it.options.items() if name in taken}
+        return function(
+            it.model, it.x, it.sigmas, extra_args=dict(it.extra or {}), callback=it.callback,
+            disable=it.disable, **{**sampler.extra_options, **options},
+        )
 
 
 def alternating(first: Any, second: Any, sigma: float) -> Any:
@@ -38,7 +61,7 @@ def alternating(first: Any, second: Any, sigma: float) -> Any:
             raise ValueError("the samplers of one run must have the same Run Settings")
         return _made(replace(one, sampler=mixed, options=mixed.options), first)
 
-    def pieces(levels: list[float]) -> Iterator[Piece]:
+    def pieces(levels: Sequence[float]) -> Iterator[Piece]:
         change = next((k for k, level in enumerate(levels) if level <= sigma), len(levels) - 1)
         change = min(change, len(levels) - 1)
         if change:
@@ -46,7 +69,7 @@ def alternating(first: Any, second: Any, sigma: float) -> Any:
         if change < len(levels) - 1:
             yield Piece(second, change, len(levels) - 1)
 
-    return _made(Relay(pieces), first)
+    return _made(Relay([first, second], pieces), first)
 
 
 def injecting(sampler: Any, strength: float, low: float, high: float) -> Any:
@@ -58,7 +81,7 @@ def injecting(sampler: Any, strength: float, low: float, high: float) -> Any:
         return _made(replace(run, sampler=noisy, options=noisy.options), sampler)
     inject(Part(samplers.get("euler")), strength, low, high)  # the same checks
 
-    def pieces(levels: list[float]) -> Iterator[Piece]:
+    def pieces(levels: Sequence[float]) -> Iterator[Piece]:
         start = 0
         for k, level in enumerate(levels[1:], 1):
             here = low <= level <= high and level > 0
@@ -66,7 +89,7 @@ def injecting(sampler: Any, strength: float, low: float, high: float) -> Any:
                 yield Piece(sampler, start, k, strength * level if here else 0.0)
                 start = k
 
-    return _made(Relay(pieces), sampler)
+    return _made(Relay([sampler], pieces), sampler)
 
 
 def averaging(first: Any, second: Any, weight: float) -> Any:
@@ -74,30 +97,37 @@ def averaging(first: Any, second: Any, weight: float) -> Any:
     function_of(first), function_of(second)
     if weight in (0, 1):
         return first if weight else second
-    return _made(Mean([(first, weight), (second, 1.0 - weight)]), first)
+    return _made(Mean([first, second], [weight, 1.0 - weight]), first)
 
 
 def skipping(sampler: Any, every: int, low: float, high: float, node_id: str | None = None) -> Any:
     """A SAMPLER that guesses the model's answers of every ``every``-th step between the sigmas."""
     function = function_of(sampler)
-    if isinstance(function, HostRun):
-        if function.sampler.adaptive:
-            raise ValueError(
-                f"'{function.sampler.name}' chooses its own steps and has none that could be "
-                "skipped"
-            )
-        if getattr(function.options, "cfg_pp", False):
-            raise ValueError(_CFG_PP)
-    return _made(Skipping(sampler, every, low, high, partial(show_on_node, node_id)), sampler)
+    run = ours_in(sampler)
+    name = getattr(function, "__name__", "")
+    if name in _OWN_STEPS or (run is not None and run.sampler.adaptive):
+        raise ValueError(
+            f"'{run.sampler.name if run else name}' chooses its own steps and has none that could "
+            "be skipped"
+        )
+    tell = partial(show_on_node, node_id)
+    return _made(Skipping([sampler], every, low, high, tell), sampler)
+
+
+def ours_in(sampler: Any) -> HostRun | None:
+    """The run of one of our samplers in a SAMPLER; None for others, and for wrappers of ours."""
+    function = function_of(sampler)
+    # What ``functools.wraps`` made has our marks as well, and is somebody else's.
+    if getattr(function, "stride", None) and not hasattr(function, "__wrapped__"):
+        entry = samplers.get(function.stride)
+        function = HostRun(entry, entry.configure(**sampler.extra_options))
+    return function if isinstance(function, HostRun) else None
 
 
 def run_of(sampler: Any) -> HostRun | None:
-    """The run of one of our samplers in a SAMPLER; None for others, and adaptive ones."""
-    function = function_of(sampler)
-    if name := getattr(function, "stride", None):
-        entry = samplers.get(name)
-        function = HostRun(entry, entry.configure(**sampler.extra_options))
-    return function if isinstance(function, HostRun) and not function.sampler.adaptive else None
+    """The same of samplers that have a table, which adaptive ones have not."""
+    run = ours_in(sampler)
+    return None if run is None or run.sampler.adaptive else run
 
 
 def function_of(sampler: Any) -> Callable[..., torch.Tensor]:
@@ -115,16 +145,6 @@ def _made(function: Callable[..., torch.Tensor], like: Any) -> Any:
     return comfy.samplers.KSAMPLER(function, inpaint_options=like.inpaint_options)
 
 
-def _call(
-    sampler: Any, model: Any, x: torch.Tensor, sigmas: torch.Tensor, extra: dict[str, Any] | None,
-    callback: OnStep, disable: bool | None,
-) -> torch.Tensor:
-    return function_of(sampler)(
-        model, x, sigmas, extra_args=dict(extra or {}), callback=callback, disable=disable,
-        **sampler.extra_options,
-    )
-
-
 class Piece(NamedTuple):
     """A sampler's part of a run: sigmas first to last, then noise of standard deviation std."""
 
@@ -134,24 +154,55 @@ class Piece(NamedTuple):
     std: float = 0.0
 
 
-@dataclass
-class Relay:
-    """A run in pieces. pieces: (sigmas) -> who runs which part of them."""
+class _Made(SamplerFunction):
+    """A sampler function around those of SAMPLERs: what one of these takes, it takes and hands on.
+    """
 
-    pieces: Callable[[list[float]], Iterator[Piece]]
+    parts: Sequence[Any]
+
+    @property
+    def takes(self) -> dict[str, Any]:
+        """The options of all its SAMPLERs."""
+        functions = [part.sampler_function for part in self.parts]
+        return {name: value for f in functions for name, value in options_of(f).items()}
 
     def __call__(
         self, model: Any, x: torch.Tensor, sigmas: torch.Tensor,
         extra_args: dict[str, Any] | None = None, callback: OnStep = None,
-        disable: bool | None = None,
+        disable: bool | None = None, **options: Any,
     ) -> torch.Tensor:
-        """The latent at the last sigma, [B, ...]; the host's arguments, as ``HostRun`` has them."""
-        noise = KeyedNoise((extra_args or {}).get("seed") or 0, range(x.shape[0]))
-        levels = sigmas.tolist()
+        """The latent at the last sigma, [B, ...]; the host's arguments, as ``HostRun`` has them.
+
+        Raises ValueError for sigmas that are none, which functions of others do not look for.
+        """
+        sampling = sampling_of(model)
+        levels = check_sigmas(sigmas, VE if sampling is None else process_of(sampling))
+        if 0 in levels[:-1]:
+            raise ValueError(f"sigma {levels.index(0)} is 0; only the last one can be")
+        handed = Handed(model, x, sigmas, extra_args, callback, disable, options)
+        return self.run(handed, levels)
+
+    def run(self, handed: Handed, levels: Sequence[float]) -> torch.Tensor:
+        """The same, with the sigmas as numbers."""
+        raise NotImplementedError
+
+
+@dataclass
+class Relay(_Made):
+    """A run in pieces. pieces: (sigmas) -> who runs which part of them."""
+
+    parts: Sequence[Any]
+    pieces: Callable[[Sequence[float]], Iterator[Piece]]
+
+    def run(self, handed: Handed, levels: Sequence[float]) -> torch.Tensor:
+        x = handed.x
+        seed = (handed.extra or {}).get("seed") or 0
+        noise = KeyedNoise(seed, images_of(handed.model, x, seed))
         for piece in self.pieces(levels):
-            part = sigmas[piece.first : piece.last + 1]
-            later = callback and partial(_later, callback, piece.first)
-            x = _call(piece.sampler, model, x, part, extra_args, later, disable)
+            x = handed.of(
+                piece.sampler, x=x, sigmas=handed.sigmas[piece.first : piece.last + 1],
+                callback=handed.callback and partial(_later, handed.callback, piece.first),
+            )
             if piece.std:
                 level = levels[piece.last]
                 x = x + piece.std * noise(x, Draw(piece.std, level, level, 1))
@@ -166,115 +217,53 @@ def _later(
 
 
 @dataclass
-class Mean:
+class Mean(_Made):
     """The weighted mean of what several samplers make of the same start, run one by one.
 
-    Beside the run at work it holds two latents: the start and the sum so far.
+    Beside the run at work it holds two latents: the start and the sum so far. Callbacks count all
+    as one run.
     """
 
-    members: list[tuple[Any, float]]
+    parts: Sequence[Any]
+    weights: Sequence[float]
 
-    def __call__(
-        self, model: Any, x: torch.Tensor, sigmas: torch.Tensor,
-        extra_args: dict[str, Any] | None = None, callback: OnStep = None,
-        disable: bool | None = None,
-    ) -> torch.Tensor:
-        """The mean of the latents at the last sigma, [B, ...]; callbacks count all as one run."""
-        total, count = None, len(self.members)
-        for k, (sampler, weight) in enumerate(self.members):
-            shared = callback and partial(_later, callback, k * (len(sigmas) - 1), count=count)
-            out = _call(sampler, model, x.clone(), sigmas, extra_args, shared, disable)
+    def run(self, handed: Handed, levels: Sequence[float]) -> torch.Tensor:
+        total, count = None, len(self.parts)
+        for k, (sampler, weight) in enumerate(zip(self.parts, self.weights)):
+            before = k * (len(levels) - 1)
+            shared = handed.callback and partial(_later, handed.callback, before, count=count)
+            out = handed.of(sampler, x=handed.x.clone(), callback=shared)
             total = out * weight if total is None else total.add_(out, alpha=weight)
         return total
 
 
 @dataclass
-class Skipping:
+class Skipping(_Made):
     """A sampler whose model is not asked in every ``every``-th step that starts from high to low.
 
-    There the answer is the straight line, in log sigma, through the last two that the model gave.
-    Where it is asked again, the line's error is noted: it is that of a guess at least one step
-    further off than the guesses in use. All sizes are root mean squares over the batch and stay
-    on the device until the run is over; ``tell`` gets the sentence.
+    There the answer is the straight line, in log sigma, through the last two that the model gave;
+    in the last step, which is what one sees, it is always asked. Where it is asked again, the
+    line's error is noted: it is that of a guess at least one step further off than the guesses in
+    use. All sizes are root mean squares over the batch and stay on the device until the run is
+    over; ``tell`` gets the sentence.
     """
 
-    sampler: Any
+    parts: Sequence[Any]
     every: int
     low: float
     high: float
     tell: Callable[[str], None] = field(repr=False)
 
-    def __call__(
-        self, model: Any, x: torch.Tensor, sigmas: torch.Tensor,
-        extra_args: dict[str, Any] | None = None, callback: OnStep = None,
-        disable: bool | None = None,
-    ) -> torch.Tensor:
-        """The latent at the last sigma, [B, ...]; raises ValueError for others' CFG++ samplers."""
-        levels = sigmas.tolist()
+    def run(self, handed: Handed, levels: Sequence[float]) -> torch.Tensor:
         inside = [k for k, level in enumerate(levels[:-1]) if self.low <= level <= self.high]
-        ours = isinstance(function_of(self.sampler), HostRun)
-        hooks = None if ours else _hooks(extra_args or {})
-        guess = _Guess(model, set(inside[self.every - 1 :: self.every]), hooks)
+        steps = {*inside[self.every - 1 :: self.every]} - {len(levels) - 2}
+        guess = Guess(handed.model, steps, len(hooks_in(handed.extra or {})))
 
         def on_step(info: dict[str, Any]) -> None:
             guess.step = info["i"] + 1
-            if callback is not None:
-                callback(info)
+            if handed.callback is not None:
+                handed.callback(info)
 
-        out = _call(
-            self.sampler, Proxy(model, guess.answer), x, sigmas, extra_args, on_step, disable
-        )
+        out = handed.of(self.parts[0], model=Proxy(handed.model, guess.answer), callback=on_step)
         self.tell(guess.summary())
         return out
-
-
-def _hooks(extra: dict[str, Any]) -> int:
-    """How many functions get the model's answers behind the sampler's back."""
-    return len((extra.get("model_options") or {}).get(_HOOKS, ()))
-
-
-class _Guess:
-    """Answers of the host's model, some of them from the memory of the last two.
-
-    hooks: what a sampler of others was given; one that adds its own is CFG++. None: ours.
-    """
-
-    def __init__(self, model: Any, steps: set[int], hooks: int | None) -> None:
-        self.model, self.steps, self.hooks = model, steps, hooks
-        self.step = self.asked = self.guessed = 0
-        self.known: list[tuple[torch.Tensor, torch.Tensor]] = []  # (log sigma, answer)
-        self.errors: list[torch.Tensor] = []
-
-    def answer(self, x: torch.Tensor, sigma: torch.Tensor, **extra: Any) -> torch.Tensor:
-        """D(x, sigma) [B, ...], asked for or guessed."""
-        if self.hooks is not None and _hooks(extra) > self.hooks:
-            raise ValueError(_CFG_PP)
-        level = sigma.log().reshape(-1, *[1] * (x.ndim - 1))
-        if self.step in self.steps and len(self.known) == 2:
-            self.guessed += 1
-            return self._line(level)
-        answer = self.model(x, sigma, **extra)
-        if len(self.known) == 2:
-            off = (self._line(level) - answer).float().square().mean()
-            self.errors.append((off / answer.float().square().mean()).sqrt())
-        self.asked += 1
-        self.known = [*self.known[-1:], (level, answer)]
-        return answer
-
-    def _line(self, level: torch.Tensor) -> torch.Tensor:
-        (before, older), (last, newer) = self.known
-        # Two stages at one level have no line through them.
-        apart = torch.where(last == before, torch.ones_like(last), last - before)
-        share = torch.where(last == before, torch.zeros_like(last), (level - last) / apart)
-        return newer + (newer - older) * share.to(newer)
-
-    def summary(self) -> str:
-        """What the run saved and what the guesses were worth."""
-        line = f"{self.guessed} of {self.guessed + self.asked} model calls guessed"
-        if not self.guessed or not self.errors:
-            return line
-        errors = 100 * torch.stack(self.errors)
-        return (
-            f"{line}; where the model was asked again, such a guess was off by "
-            f"{errors.mean():.2g} % (mean), {errors.max():.2g} % (most)"
-        )

@@ -146,7 +146,7 @@ def host():
     folders = f"{link_pack()}\n{Path(__file__).parent / 'packs'}"
     server = HostServer(
         _comfy_path(), gpu=os.environ.get("STRIDE_TEST_GPU") == "1", custom_nodes=folders,
-        packs=(PACK, "neighbour", "faults", "control"),
+        packs=(PACK, "neighbour", "faults", "control", "callers"),
     )
     try:
         server.start()

@@ -96,7 +96,7 @@ def test_an_image_meets_its_own_conditions(comfy):
             return x
 
     host = Host(inner_model=guider, noise=noise, latent_image=picture)
-    model = HostModel(host, {"denoise_mask": torch.arange(10.0, 14.0).reshape(4, 1, 1, 1)})
+    model = HostModel(host, {"denoise_mask": torch.arange(10.0, 14.0).reshape(4, 1, 1, 1)}, 4)
     for k in (3, 2):
         model.alone(k)(torch.zeros(1, 1, 1, 1), 1.0)
     assert seen == [(k % 2, [[7.0] * 3], "as it is", k, k, 10 + k, k, None) for k in (3, 2)]

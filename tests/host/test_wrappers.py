@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from client import Failed
 from host_models import Denoiser, discrete
 
 pytestmark = pytest.mark.host
@@ -135,9 +134,9 @@ def test_guesses_on_a_line_are_exact(comfy, wrappers, request, name, make):
     fast = wrappers.skipping(sampler, 2, 0.0, 1e9)
     fast.sampler_function.tell = said.append
     torch.testing.assert_close(go(fast, model), whole, rtol=1e-5, atol=1e-5)
-    # Steps 1, 3, 5, 7 are due; at step 1 there are no two answers yet.
-    assert model.calls == 5
-    assert said[0].startswith("3 of 8 model calls guessed") and float(said[0].split()[-3]) < 1e-3
+    # Steps 1, 3, 5, 7 are due; at step 1 there are no two answers yet, and 7 is the last one.
+    assert model.calls == 6
+    assert said[0].startswith("2 of 8 model calls guessed") and float(said[0].split()[-3]) < 1e-3
 
 
 def test_the_error_that_is_shown(comfy, wrappers, theirs):
@@ -218,13 +217,62 @@ def test_the_nodes(host, scene, kind):
         assert (made - before).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("kind, name", [
-    ("StrideSampler", {"sampler": "euler_cfg_pp"}),
-    ("KSamplerSelect", {"sampler_name": "euler_cfg_pp"}),
+class Both(Line):
+    """A guided model: the answer is on a line in log sigma, and so is the unconditional one."""
+
+    def __call__(self, x, sigma, model_options=None, seed=None):
+        cond = super().__call__(x, sigma)
+        args = {"denoised": cond, "cond_denoised": cond, "uncond_denoised": 0.5 * cond - 0.1,
+                "cond": 1, "uncond": 1, "sigma": sigma, "input": x, "model_options": model_options}
+        for hook in (model_options or {}).get("sampler_post_cfg_function", ()):
+            args["denoised"] = hook(args)
+        return args["denoised"]
+
+
+@pytest.mark.parametrize("make", ["ours", "theirs"])
+def test_cfg_pp_is_guessed_as_well(comfy, wrappers, request, make):
+    """Both answers lie on lines, so that the run with guesses is the run without."""
+    sampler = request.getfixturevalue(make)("euler_cfg_pp")
+    model = Both(discrete(comfy))
+    whole, model.calls = go(sampler, model), 0
+    fast = wrappers.skipping(sampler, 2, 0.0, 1e9)
+    fast.sampler_function.tell = lambda line: None
+    torch.testing.assert_close(go(fast, model), whole, rtol=1e-4, atol=1e-4)
+    assert model.calls == 6
+    plain = request.getfixturevalue(make)("euler")
+    assert (go(plain, model) - whole).abs().max() > 0.1
+
+
+def test_the_last_answer_is_never_guessed(comfy, wrappers, theirs):
+    """Whatever the count of steps: to sigma 0 Euler's latent is the model's last answer."""
+    for steps in range(3, 9):
+        model = Line(discrete(comfy), bend=1.0)
+        fast = wrappers.skipping(theirs("euler"), 2, 0.0, 1e9)
+        fast.sampler_function.tell = lambda line: None
+        sigmas = SIGMAS[8 - steps :]
+        torch.testing.assert_close(
+            go(fast, model, sigmas), model(X, sigmas[-2:-1].expand(2)), rtol=1e-5, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("name", ["dpm_fast", "dpm_adaptive"])
+def test_others_that_choose_their_own_steps_are_not_skipped(wrappers, theirs, name):
+    with pytest.raises(ValueError, match="chooses its own steps"):
+        wrappers.skipping(theirs(name), 2, 0.0, 1e9)
+
+
+@pytest.mark.parametrize("sigmas, wrong", [
+    ([14.0, 5.0, -1.0, 0.0], "sigma 2 is -1.0"), ([14.0, float("nan"), 0.0], "sigma 1 is nan"),
+    ([14.0, 0.0, 5.0, 0.0], "sigma 1 is 0|must decrease"),
 ])  # fmt: skip
-def test_cfg_pp_is_not_guessed(host, scene, kind, name):
-    """Ours says so before it runs; the host's is seen to listen to the model."""
-    graph = scene()
-    sampler = graph.add(kind, **name)[0]
-    fast = graph.add("StrideSkipSteps", **NODES["StrideSkipSteps"](graph, sampler, None))
-    host.refusal(graph, graph.custom(fast[0], steps=8), "without cfg_pp", Failed)
+@pytest.mark.parametrize("make", ["alternating", "averaging", "injecting", "skipping"])
+def test_sigmas_of_others_are_looked_at(wrappers, theirs, model, make, sigmas, wrong):
+    first, second = theirs("euler"), theirs("heun")
+    made = {
+        "alternating": lambda: wrappers.alternating(first, second, 6.0),
+        "averaging": lambda: wrappers.averaging(first, second, 0.5),
+        "injecting": lambda: wrappers.injecting(second, 0.1, 0.0, 1e9),
+        "skipping": lambda: wrappers.skipping(second, 3, 0.0, 1e9),
+    }[make]()
+    with pytest.raises(ValueError, match=wrong):
+        go(made, model, torch.tensor(sigmas))
