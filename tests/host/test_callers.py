@@ -19,6 +19,13 @@ def daemon(s, inner, factor=1.0, shows="some"):
     return s.add("TestDaemon", sampler=inner, factor=factor, shows=shows)[0]
 
 
+def filled(s, object_info, name, **given):
+    """A node with its defaults for what is not given."""
+    required = object_info[name]["input"]["required"]
+    values = {key: spec[1]["default"] for key, spec in required.items() if "default" in spec[1]}
+    return s.add(name, **{**values, **given})
+
+
 # Wrappers around ours ---------------------------------------------------------------------------
 
 WRAPPED = ("euler", "stride_dpmpp_2m", "heun", "euler_ancestral", "dpmpp_2m_sde", "dpm_adaptive",
@@ -50,10 +57,10 @@ def test_a_wrapper_does_to_ours_what_it_does_to_the_hosts(host, scene, around):
     """Another sigma for the model, with a mask: Euler is the same arithmetic in both."""
     s = scene()
     masked = s.masked(s.stride(seed=1)[0])[0]
+    window = dict(sigma_high=1e4, sigma_low=0.0)
     nodes = []
     for name in ("host", "euler"):
         made = daemon(s, sampler(s, name), 0.9)
-        window = dict(sigma_high=1e4, sigma_low=0.0)
         made = {
             "none": lambda made: made,
             "alternate": lambda made: s.add(
@@ -70,7 +77,7 @@ def test_a_wrapper_does_to_ours_what_it_does_to_the_hosts(host, scene, around):
 
 
 def test_a_caller_that_shows_nothing_of_the_host(host, scene):
-    """A plain function: methods that are the same on every model run, others say what is missing."""
+    """A plain function: methods that are the same on every model run, others say what they miss."""
     s = scene()
     names = ("host", "euler", "heun", "stride_lms")
     nodes = [s.custom(daemon(s, sampler(s, name), shows="nothing")) for name in names]
@@ -99,7 +106,9 @@ def test_skipping_inside_and_outside_of_a_wrapper(host, scene):
 # Options and noise that are handed in -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["euler_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m_sde"])
+@pytest.mark.parametrize(
+    "name", ["euler_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "dpmpp_2m_sde"]
+)
 @pytest.mark.parametrize("node", ["KSamplerSelect", "StrideSampler"])
 def test_noise_and_options_by_signature(host, scene, name, node):
     """The same noise in the host's function and in ours: the same picture, and not that of ours."""
@@ -200,7 +209,8 @@ def test_a_cache_that_spares_the_model_with_cfg_pp(host, scene):
 
 
 PATCHES = {
-    "StrideRescaleCFG": {}, "StrideAPG": {}, "StrideMimicCFG": {}, "StrideCFGZero": {"zero_steps": 0},
+    "StrideRescaleCFG": {}, "StrideAPG": {}, "StrideMimicCFG": {},
+    "StrideCFGZero": {"zero_steps": 0},
 }
 
 
@@ -214,9 +224,7 @@ def test_a_host_whose_hooks_are_not_told_the_cfg(host, scene, object_info):
         s.model = s.add("TestNoScale", model=s.model, forget=forget)[0]
         nodes = []
         for name in names:
-            required = object_info[name]["input"]["required"]
-            values = {key: spec[1]["default"] for key, spec in required.items() if key != "model"} | PATCHES[name]
-            patched = s.add(name, model=s.model, **values)[0]
+            patched = filled(s, object_info, name, model=s.model, **PATCHES[name])[0]
             nodes += [s.stride(model=patched), s.stride(model=patched, cfg=1.0)]
         results.setdefault(forget, host.latents(s, *nodes))
     for found, wanted in zip(results[True], results[False]):
@@ -245,12 +253,11 @@ def test_image_k_of_a_batch_alone_in_the_hosts_nodes(host, scene, node):
 
 
 @pytest.mark.parametrize("kind", ["standard_uniform", "looped_uniform"])
-def test_context_windows_see_the_whole_run(host, scene, kind):
+def test_context_windows_see_the_whole_run(host, scene, object_info, kind):
     """Windows that move from step to step: two nodes are the one, bit for bit."""
     s = scene()
-    s.model = s.add("ContextWindowsManual", model=s.model, context_length=24, context_overlap=8,
-                    context_schedule=kind, context_stride=1, closed_loop=False,
-                    fuse_method="pyramid", dim=3)[0]
+    s.model = filled(s, object_info, "ContextWindowsManual", model=s.model, context_length=24,
+                     context_overlap=8, context_schedule=kind, dim=3)[0]
     whole = s.advanced(steps=6)
     first = s.advanced(steps=6, end_at_step=3, return_with_leftover_noise="enable")
     second = s.advanced(steps=6, start_at_step=3, add_noise="disable", latent_image=first[0])

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.host
 ROOT = Path(__file__).resolve().parents[2]
 
 # Runs in a process of its own, since it plays other packs that change the host's lists.
-SCRIPT = """
+BEGIN = """
 import importlib.util, json, sys
 tree, devtools, root, folder = sys.argv[1:]
 sys.path.insert(0, devtools)
@@ -26,19 +26,20 @@ comfy.options.enable_args_parsing()
 import comfy.samplers, comfy.k_diffusion.sampling as functions
 from comfy.samplers import KSampler, SAMPLER_NAMES, SCHEDULER_HANDLERS, SCHEDULER_NAMES
 
+def load(name, root=root):
+    spec = importlib.util.spec_from_file_location(
+        name, root + "/__init__.py", submodule_search_locations=[root])
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+"""
+SCRIPT = BEGIN + """
 stock_samplers, stock_schedules = list(SAMPLER_NAMES), list(SCHEDULER_NAMES)
 stock = {name: getattr(functions, name) for name in dir(functions)}
 handlers = dict(SCHEDULER_HANDLERS)
 # Another pack was here: it owns a name of ours, and it has rebound one alias of a list.
 functions.sample_stride_heun = theirs = lambda *args, **kwargs: None
 KSampler.SCHEDULERS = KSampler.SCHEDULERS + ["theirs"]
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(
-        name, root + "/__init__.py", submodule_search_locations=[root])
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 pack = load(folder)
 after_once = list(SAMPLER_NAMES), list(SCHEDULER_NAMES), list(KSampler.SCHEDULERS)
@@ -80,15 +81,19 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("folder", ["stride_samplers", "some-clone of it"])
-def test_registration(comfy, folder):
-    devtools = ROOT / "devtools"
-    args = [os.environ["COMFYUI_PATH"], devtools, ROOT, folder]
+def played(script, folder, root=ROOT):
+    """What a script of a process of its own has printed last, and its log."""
+    args = [os.environ["COMFYUI_PATH"], ROOT / "devtools", root, folder]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, args)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, *map(str, args)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.mark.parametrize("folder", ["stride_samplers", "some-clone of it"])
+def test_registration(comfy, folder):
+    found, _ = played(SCRIPT, folder)
     assert found.pop("entries") == [True, "./web"]
     assert found.pop("shadowed") == ["stride_heun"]
     added = found.pop("added")
@@ -97,3 +102,26 @@ def test_registration(comfy, folder):
         assert "stride_heun" not in names and len(names) == len(set(names))
         # Other packs read a meaning into names that begin so.
         assert not [n for n in names if n.upper().startswith(("AYS", "GITS"))]
+
+
+TWICE = BEGIN + """
+first = load(folder)
+before = list(SAMPLER_NAMES), functions.sample_stride_euler
+second = load("/other/Stride-old", root[:-3] + "old")
+print(json.dumps({
+    "names": [first.__path__[0], second.__path__[0]],
+    "nodes": [hasattr(second, "comfy_entrypoint"), second.NODE_CLASS_MAPPINGS],
+    "web": hasattr(second, "WEB_DIRECTORY"),
+    "kept": before == (list(SAMPLER_NAMES), functions.sample_stride_euler),
+}))
+"""
+
+
+def test_a_second_copy_of_the_pack_stays_out(comfy, tmp_path):
+    """One line of the log names both folders, and the first one alone registers."""
+    for name in ("new", "old"):
+        (tmp_path / name).symlink_to(ROOT, target_is_directory=True)
+    found, log = played(TWICE, "/custom_nodes/Stride", tmp_path / "new")
+    (said,) = [line for line in log.splitlines() if "installed twice" in line]
+    assert all(name in said for name in found["names"]) and len(set(found["names"])) == 2
+    assert found["nodes"] == [False, {}] and not found["web"] and found["kept"]

@@ -120,8 +120,8 @@ def TestDirect(latent, model, positive, negative, kind, sampler):
     out = call("SamplerCustom", model=model, add_noise=True, noise_seed=5, cfg=4.0,
                positive=positive, negative=negative, sampler=made, sigmas=sigmas,
                latent_image=latent)
-    call("StrideToA1111", positive="a", negative="", steps=4, sampler=sampler, schedule="karras", cfg=4.0,
-         seed=5, width=256, height=256)
+    call("StrideToA1111", positive="a", negative="", steps=4, sampler=sampler, schedule="karras",
+         cfg=4.0, seed=5, width=256, height=256)
     image = found_no_picture(nodes.NODE_CLASS_MAPPINGS["StrideFromA1111"])
     call("StrideFromA1111", text="a\nSteps: 4, Sampler: Euler, Seed: 1, Size: 64x64",
          image=image)
