@@ -1,4 +1,4 @@
-"""Writes docs/samplers.md, schedules.md and compatibility.md: `python3 dev.py docs`.
+"""Writes the pages of docs/ that are made from the registries: `python3 dev.py docs`.
 
 A test keeps the pages up to date; the pictures are drawn anew with them.
 """
@@ -138,10 +138,14 @@ PAGES = {
 
 def main():
     sys.path[:0] = [str(REPO / "benchmarks"), str(REPO / "devtools")]
+    import differences
     import figures
-    from hostside import load_pack
+    from hostside import load_host, load_pack
 
-    stride = load_pack()
+    stride, comfy = load_pack(), load_host()
+    own = [name for name in comfy.samplers.SAMPLER_NAMES if not name.startswith("stride_")]
+    (DOCS / "differences.md").write_text(differences.page(stride, comfy, own), encoding="utf-8")
+    print("wrote docs/differences.md")
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(stride), encoding="utf-8")
         print(f"wrote docs/{name}")
