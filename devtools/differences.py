@@ -1,7 +1,8 @@
 """docs/differences.md: every sampler of ComfyUI beside ours, on four kinds of model.
 
 One exact denoiser, guided at cfg 3, and one list of levels for both, so that nothing but the
-sampler can differ. `python3 dev.py docs` writes the page, tests/host/test_differences.py holds it to a run.
+sampler can differ. `python3 dev.py docs` writes the page, tests/host/test_differences.py holds it
+to a run.
 """
 
 import math

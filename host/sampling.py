@@ -122,9 +122,17 @@ def _initial_noise(latent: dict[str, Any], seed: int, add_noise: bool) -> torch.
     """The host's own, which leaves the global generator behind it.
 
     Ours never read that generator. Samplers and patches of other packs do, and for a seed they
-    must find it as the host's nodes leave it.
+    must find it as the host's nodes leave it. Of a latent of several streams (video and sound) the
+    host draws one stream for all images before the next; here each image has all of its own.
     """
     samples = latent["samples"]
+    if add_noise and samples.is_nested:
+        generator, wanted = torch.manual_seed(seed), latents.images(latent)
+        drawn = [
+            [comfy.sample.prepare_noise_inner(part[:1], generator) for part in samples.unbind()]
+            for _ in range(max(wanted) + 1)
+        ]
+        return type(samples)([torch.cat(parts) for parts in zip(*(drawn[k] for k in wanted))])
     if add_noise:
         return comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
     empty = getattr(comfy.sample, "prepare_empty_noise", None)  # knows nested latents

@@ -252,6 +252,23 @@ def test_image_k_of_a_batch_alone_in_the_hosts_nodes(host, scene, node):
     assert (batch[2] - batch[0]).abs().max() > 0.1
 
 
+def test_image_k_of_a_batch_of_several_streams(comfy):
+    """Video and sound: an image alone begins with the noise that it has in the batch."""
+    from comfy.nested_tensor import NestedTensor
+    from comfy.sample import prepare_noise
+    from stride.host.sampling import _initial_noise
+
+    def parts(count, **latent):
+        samples = NestedTensor([torch.zeros(count, 2, 8, 8), torch.zeros(count, 3, 64)])
+        return _initial_noise({"samples": samples, **latent}, 5, True).unbind(), samples
+
+    whole, _ = parts(3)
+    alone, one = parts(2, batch_index=[1, 2])
+    assert all(torch.equal(a, b[1:]) for a, b in zip(alone, whole))
+    first, one = parts(1)
+    assert all(torch.equal(a, b) for a, b in zip(first, prepare_noise(one, 5).unbind()))
+
+
 @pytest.mark.parametrize("kind", ["standard_uniform", "looped_uniform"])
 def test_context_windows_see_the_whole_run(host, scene, object_info, kind):
     """Windows that move from step to step: two nodes are the one, bit for bit."""
