@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -19,6 +20,15 @@ else:
 
 
 Value = bool | int | float | str
+
+LONGEST = 200  # characters of a name; a longer one is nobody's
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shown(value: object) -> str:
+    """A value as an error tells it: texts in quotes, long ones with their middle left out."""
+    return _SHORT.repr(value)
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,7 @@ class Option:
                 math.isfinite(value) and (self.kind is float or value == int(value))
             )
         if not fine:
-            raise ValueError(f"option '{self.name}' must be {self.accepts}, got {value!r}")
+            raise ValueError(f"option '{self.name}' must be {self.accepts}, got {shown(value)}")
 
     def read(self, text: str) -> Any:
         """The value that a text stands for; one that does not fit is left to ``check``."""
@@ -183,7 +193,9 @@ class Entry:
             return base
         if strange := [name for name in given if name not in base.OPTIONS]:
             has = ", ".join(base.OPTIONS) or "none"
-            raise ValueError(f"'{self.name}' has no option '{strange[0]}'; its options: {has}")
+            raise ValueError(
+                f"'{self.name}' has no option {shown(strange[0])}; its options: {has}"
+            )
         try:
             return replace(base, **given)
         except ValueError as error:
@@ -191,7 +203,15 @@ class Entry:
 
 
 class UnknownName(ValueError):
-    """A name that nobody has."""
+    """A name that nobody has.
+
+    kind: of what it was to be the name, "sampler" or "schedule". pack: what is known of whose it
+    is, "" where nothing is.
+    """
+
+    def __init__(self, kind: str, name: str, message: str, pack: str = "") -> None:
+        super().__init__(message)
+        self.kind, self.name, self.pack = kind, name, pack
 
 
 E = TypeVar("E", bound=Entry)
@@ -208,6 +228,21 @@ def key(name: str) -> str:
     """
     letters = re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "p"))
     return letters.replace("ancestral", "a")
+
+
+def name_of(kind: str, said: object) -> str:
+    """``said``, where it can be a name at all: every name is looked at here before it is looked up.
+
+    Raises ValueError for what is no text, UnknownName for a text longer than ``LONGEST``.
+    """
+    if not isinstance(said, str):
+        raise ValueError(f"a {kind} is chosen by its name, got {shown(said)}")
+    if len(said) > LONGEST:
+        raise UnknownName(kind, said, (
+            f"unknown {kind} {shown(said)}; a name has {LONGEST} characters at most, this text has "
+            f"{len(said)}"
+        ))
+    return said
 
 
 class Registry(Generic[E]):
@@ -229,12 +264,15 @@ class Registry(Generic[E]):
         alias, is taken, and TypeError for anything but an entry of this registry's kind.
         """
         if not isinstance(entry, self.entry_type):
-            raise TypeError(f"a {self.kind} must be a {self.entry_type.__name__}, got {entry!r}")
+            raise TypeError(
+                f"a {self.kind} must be a {self.entry_type.__name__}, got {shown(entry)}"
+            )
         if self._entries.get(entry.name) == entry:
             return entry
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", entry.name) or entry.name in _RESERVED:
+        fits = re.fullmatch(r"[a-z][a-z0-9_]*", entry.name) and len(entry.name) <= LONGEST
+        if not fits or entry.name in _RESERVED:
             raise ValueError(
-                f"a {self.kind} cannot be called '{entry.name}': a name is lower-case letters, "
+                f"a {self.kind} cannot be called {shown(entry.name)}: a name is lower-case letters, "
                 f"digits and underscores, and none of {', '.join(sorted(_RESERVED))}"
             )
         spellings = {key(s): s for s in (entry.name, entry.label, *entry.aliases)}
@@ -263,11 +301,13 @@ class Registry(Generic[E]):
 
     def find(self, name: str) -> E | None:
         """The entry called ``name`` in any spelling, or None."""
+        if len(name) > LONGEST:
+            return None
         return self._entries.get(name) or self._spellings.get(key(name))
 
     def spelled(self, name: str) -> E | None:
         """The entry that has ``name`` letter by letter, its case apart, or None."""
-        return self._exact.get(name.strip().lower())
+        return self._exact.get(name.strip().lower()) if len(name) <= LONGEST else None
 
     @property
     def names(self) -> list[str]:
@@ -276,9 +316,11 @@ class Registry(Generic[E]):
 
     def get(self, name: str) -> E:
         """The entry called ``name``; an unknown name raises with the nearest ones."""
-        if (found := self.find(name)) is not None:
+        if (found := self.find(name_of(self.kind, name))) is not None:
             return found
-        raise UnknownName(unknown(self.kind, name, self.names, self.spellings))
+        raise UnknownName(
+            self.kind, name, unknown(self.kind, name, self.names, self.spellings)
+        )
 
     @property
     def spellings(self) -> dict[str, str]:
@@ -287,15 +329,17 @@ class Registry(Generic[E]):
 
 
 def unknown(
-    kind: str, name: str, known: Iterable[str], spellings: Mapping[str, str] | None = None
+    kind: str, name: str, known: Iterable[str], spellings: Mapping[str, str] | None = None,
+    pack: str = "",
 ) -> str:
     """The message for a name that is not among ``known``: it lists the nearest ones.
 
-    spellings: what else they are called, which is looked through as well.
+    spellings: what else they are called, which is looked through as well. pack: whose the name
+    is, where that is known.
     """
     called = {**{n: n for n in known}, **(spellings or {})}
     keys = {key(spelling): n for spelling, n in called.items()}
-    near = difflib.get_close_matches(key(str(name)), keys, n=6, cutoff=0.4)
+    near = difflib.get_close_matches(key(name), keys, n=6, cutoff=0.4)
     near = list(dict.fromkeys(keys[k] for k in near))[:3]
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-    return f"unknown {kind} '{name}'; {hint}"
+    return "; ".join(filter(None, (f"unknown {kind} {shown(name)}", pack, hint)))

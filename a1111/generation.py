@@ -220,9 +220,6 @@ class _Reader:
         return _Both(pair.sampler, pair.options, first.schedule, first.schedule_options)
 
     def _resolved(self, sampler: Any, schedule: Any, version: str | None) -> _Both:
-        for kind, name in (("sampler", sampler), ("schedule", schedule)):
-            if name and len(name) > 100:
-                raise ValueError(f"no {kind} is called '{name[:60]}...'")
         pair = resolve(sampler, schedule, exact=self.exact, version=version)
         self.notes += pair.notes
         if pair.schedule is None:

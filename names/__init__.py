@@ -6,8 +6,18 @@ Pair(sampler='dpmpp_2m', options={}, schedule='karras', schedule_options={}, not
 
 from __future__ import annotations
 
-from .resolve import PREFIX, Pair, contradiction, is_class, plain, resolve, schedule_named
+from .resolve import (
+    PREFIX,
+    Pair,
+    contradiction,
+    is_class,
+    nobodys,
+    plain,
+    resolve,
+    schedule_named,
+)
 
 __all__ = [
-    "PREFIX", "Pair", "contradiction", "is_class", "plain", "resolve", "schedule_named",
+    "PREFIX", "Pair", "contradiction", "is_class", "nobodys", "plain", "resolve",
+    "schedule_named",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import samplers, schedules
-from ..registry import Entry, key, unknown
+from ..registry import LONGEST, Entry, Registry, UnknownName, key, name_of, shown, unknown
 from . import a1111, kdiffusion
 
 PREFIX = "stride_"  # ours in the host's own lists
@@ -43,9 +43,12 @@ def resolve(
     takes every name. scheduler: the same as schedule, for those who call it so. settings: options
     of the sampler or the schedule, by their names here, or settings of the diffusers class.
 
-    Raises ValueError for a name that nobody has, with the nearest ones, for two schedules that
-    contradict each other, and for settings that neither has.
+    Raises ValueError for a name that nobody has, with the nearest ones, for what is no name, for
+    two schedules that contradict each other, and for settings that neither has.
     """
+    for kind, said in (("sampler", sampler), ("schedule", schedule), ("schedule", scheduler)):
+        if said is not None:
+            name_of(kind, said)
     if schedule and scheduler:
         raise ValueError(f"schedule is '{schedule}' and scheduler is '{scheduler}'; give one")
     schedule = schedule or scheduler
@@ -76,7 +79,21 @@ def schedule_named(name: str) -> str:
 
     Raises ValueError for an unknown one, with the nearest.
     """
-    return _schedule(name) or schedules.get(plain(name.strip())).name  # which raises
+    if found := _schedule(name_of("schedule", name)):
+        return found
+    raise nobodys("schedule", plain(name.strip()))
+
+
+def nobodys(kind: str, name: str, known: Iterable[str] = ()) -> UnknownName:
+    """The error for a "sampler" or "schedule" of a name that nobody has.
+
+    known: the names to look for the nearest in; ours unless given.
+    """
+    from .packs import whose  # read where a name is unknown
+
+    registry: Registry[Any] = samplers.REGISTRY if kind == "sampler" else schedules.REGISTRY
+    known, pack = [*known] or registry.names, whose(kind, name)
+    return UnknownName(kind, name, unknown(kind, name, known, registry.spellings, pack), pack)
 
 
 def _schedule(name: str) -> str | None:
@@ -90,7 +107,7 @@ def _schedule(name: str) -> str | None:
 
 def is_class(name: str) -> bool:
     """Whether ``name`` is a class of diffusers, which means more than the sampler behind it."""
-    if "scheduler" not in name.lower():
+    if len(name) > LONGEST or "scheduler" not in name.lower():
         return False
     from . import diffusers  # a large table, loaded where such a name is looked up
 
@@ -131,11 +148,12 @@ def split(text: str) -> tuple[str, dict[str, Any], str | None]:
         if right in schedules.REGISTRY or _said(right) is None:
             return left, {}, right
         longest = left, right
-    if longest:
-        known = schedules.REGISTRY
-        problem = unknown("schedule", longest[1], known.names, known.spellings)
-        raise ValueError(f"'{text}': '{longest[0]}' is a sampler, but {problem}")
-    return samplers.get(text).name, options, None  # which raises
+    problem = nobodys("sampler", text)
+    if longest and not problem.pack:
+        raise ValueError(
+            f"{shown(text)}: '{longest[0]}' is a sampler, but {nobodys('schedule', longest[1])}"
+        )
+    raise problem
 
 
 def plain(name: str) -> str:
@@ -216,7 +234,7 @@ def _schedule_label(name: str) -> str:
 def _a1111_schedule(name: str) -> a1111.Chosen:
     """Ours for A1111's name of a schedule, else for anybody's."""
     row = a1111.BY_SCHEDULE_LABEL.get(_schedule_label(name))
-    return (row.ours if row and row.ours else schedules.get(name).name), {}
+    return (row.ours if row and row.ours else schedule_named(name)), {}
 
 
 def _carried(

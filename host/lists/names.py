@@ -168,9 +168,7 @@ def listed(kind: str, name: str) -> Named | None:
 
     What somebody has registered is theirs, however near to one of ours it is spelled.
     """
-    if not isinstance(name, str):
-        raise ValueError(f"a {kind} is chosen by its name, got {name!r}")
-    if "scheduler" in name.lower() and names.is_class(name):
+    if names.is_class(registry.name_of(kind, name)):
         return None
     known = REGISTRIES[kind]
     if entry := known.spelled(name) or known.spelled(plain(name)):
@@ -187,7 +185,7 @@ def pair(sampler: str, schedule: str) -> tuple[Named, Named]:
     first, curve = listed("sampler", sampler), listed("schedule", schedule)
     if first and curve:
         return first, curve
-    with _nearest(sampler, schedule):
+    with _nearest():
         if first and first.entry is None:
             return first, _implied("schedule", names.schedule_named(schedule), {})
         foreign = curve is not None and curve.entry is None
@@ -210,7 +208,7 @@ def apart(sampler: str, schedule: str) -> tuple[str, str]:
     """(sampler, schedule) of a combined name; what is given where the name is a sampler's alone."""
     if listed("sampler", sampler) or names.is_class(sampler):
         return sampler, schedule
-    with _nearest(sampler):
+    with _nearest():
         found = names.resolve(sampler)
     return (found.sampler, found.schedule) if found.schedule else (sampler, schedule)
 
@@ -219,7 +217,7 @@ def one_sampler(name: str) -> Named:
     """A sampler without a schedule beside it; a combined name is refused."""
     if known := listed("sampler", name):
         return known
-    with _nearest(name):
+    with _nearest():
         found = names.resolve(name)
     if found.schedule and not names.is_class(name):
         raise ValueError(
@@ -233,7 +231,7 @@ def one_schedule(name: str) -> Named:
     """A schedule without a sampler beside it."""
     if found := listed("schedule", name):
         return found
-    with _nearest(schedule=name):
+    with _nearest():
         return _implied("schedule", names.schedule_named(name), {})
 
 
@@ -249,14 +247,12 @@ def as_said(kind: str, name: str) -> Named:
 
 
 @contextmanager
-def _nearest(sampler: str | None = None, schedule: str | None = None) -> Iterator[None]:
+def _nearest() -> Iterator[None]:
     """An unknown name is told with the nearest of all that the dropdowns have."""
     try:
         yield
     except registry.UnknownName as error:
-        for kind, name, known in (("sampler", sampler, sampler_names),
-                                  ("schedule", schedule, schedule_names)):
-            if name is not None and f"unknown {kind} '{name}'" in str(error):
-                spellings = REGISTRIES[kind].spellings
-                raise ValueError(registry.unknown(kind, name, known(), spellings)) from None
-        raise
+        if len(error.name) > registry.LONGEST:
+            raise
+        known = sampler_names() if error.kind == "sampler" else schedule_names()
+        raise names.nobodys(error.kind, error.name, known) from None
