@@ -31,6 +31,7 @@ elif find_spec("comfy") is not None:
     host.register()
     host.routes.add()
     host.renamed.add()
+    host.blame.add()
     __all__ += ["WEB_DIRECTORY", "comfy_entrypoint"]
     # The host names this module after its folder; other custom nodes import it by this name.
     for _name, _module in list(sys.modules.items()):

@@ -11,6 +11,8 @@ import math
 from enum import Enum
 from typing import NamedTuple
 
+from .registry import shown
+
 
 class Split(NamedTuple):
     """A stochastic step: go to ``down`` without noise, then ``x = scale * x + std * noise``."""
@@ -53,7 +55,7 @@ class Process(Enum):
 
     @classmethod
     def _missing_(cls, value: object) -> None:
-        raise ValueError(f"a process is {' or '.join(cls.__members__)}, got {value!r}")
+        raise ValueError(f"a process is {' or '.join(cls.__members__)}, got {shown(value)}")
 
     def alpha(self, sigma: float) -> float:
         """Weight of the clean latent at noise level ``sigma`` (VE: 1; FLOW: 1 - sigma)."""

@@ -272,8 +272,8 @@ class Registry(Generic[E]):
         fits = re.fullmatch(r"[a-z][a-z0-9_]*", entry.name) and len(entry.name) <= LONGEST
         if not fits or entry.name in _RESERVED:
             raise ValueError(
-                f"a {self.kind} cannot be called {shown(entry.name)}: a name is lower-case letters, "
-                f"digits and underscores, and none of {', '.join(sorted(_RESERVED))}"
+                f"a {self.kind} cannot be called {shown(entry.name)}: a name is lower-case "
+                f"letters, digits and underscores, and none of {', '.join(sorted(_RESERVED))}"
             )
         spellings = {key(s): s for s in (entry.name, entry.label, *entry.aliases)}
         for spelling in sorted(spellings.keys() & self._spellings.keys()):

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from ..process import FLOW, Process
+from ..registry import shown
 from .model import Answer, Model
 from .noise import KeyedNoise
 from .run import Machine, Noise, Plan
@@ -96,7 +97,7 @@ class Stepper:
         accepted = _PREDICTIONS[self.process.name]
         if self.prediction not in accepted:
             raise ValueError(
-                f"prediction '{prediction}' does not fit a {self.process.name} model; "
+                f"prediction {shown(prediction)} does not fit a {self.process.name} model; "
                 f"accepted: {', '.join(accepted)}"
             )
         self._clock = _clock_of(self.process, model)

@@ -7,9 +7,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..registry import Options, choice, option, option_set
+from ..registry import Options, choice, option, option_set, shown
 
 SHAPES = ("linear", "cosine", "constant")
+MOST_POINTS = 10_000  # of a curve typed by hand, as a run has steps at most
 
 
 def position(sigma: float, sigmas: Sequence[float]) -> float:
@@ -88,24 +89,29 @@ class Curve(Options):
 class Points:
     """The same by hand: factors spread evenly over the steps, with straight lines between.
 
-    values: one or more, each from 0 to 10; others raise ValueError.
+    values: one to ``MOST_POINTS``, each from 0 to 10; others raise ValueError.
     """
 
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if not self.values or not all(0 <= v <= 10 for v in self.values):
-            raise ValueError(f"a curve by hand is numbers from 0 to 10, got {self.values}")
+        if not 1 <= len(self.values) <= MOST_POINTS or not all(0 <= v <= 10 for v in self.values):
+            raise ValueError(
+                f"a curve by hand is 1 to {MOST_POINTS} numbers from 0 to 10, got "
+                f"{shown(self.values)}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Points:
         """Numbers parted by commas or spaces; raises ValueError for any other text."""
         try:
-            return cls(tuple(float(word) for word in text.replace(",", " ").split()))
+            words = text.replace(",", " ").split(maxsplit=MOST_POINTS)
+            return cls(tuple(map(float, words)))
         except ValueError:
             raise ValueError(
-                "a curve by hand is numbers from 0 to 10, parted by commas or spaces, got "
-                f"{text!r}"
+                f"a curve by hand is 1 to {MOST_POINTS} numbers from 0 to 10, parted by commas or "
+                "spaces, got "
+                f"{shown(text)}"
             ) from None
 
     @property

@@ -9,7 +9,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .. import guidance
 from ..a1111.settings import Settings as A1111Settings
-from . import choice, hires, levels, options, renamed
+from . import blame, choice, hires, levels, options, renamed
 from .asked import Asked
 from .choice import AUTOMATIC, DISTILLED, Wishes, choose
 from .lists import kinds
@@ -22,8 +22,8 @@ from .shown.words import show_on_node, show_report, told
 
 __all__ = [
     "AUTOMATIC", "DISTILLED", "A1111Settings", "Asked", "Box", "ComfyExtension", "Duties",
-    "RunSettings", "Wishes", "choice", "choose", "embedding", "guidance", "hires", "io", "kinds",
-    "ksample", "levels", "note_on", "options", "patches", "pictures", "register", "renamed",
-    "report", "routes", "sampler_names", "sampler_of", "schedule_names", "show_on_node",
+    "RunSettings", "Wishes", "blame", "choice", "choose", "embedding", "guidance", "hires", "io",
+    "kinds", "ksample", "levels", "note_on", "options", "patches", "pictures", "register",
+    "renamed", "report", "routes", "sampler_names", "sampler_of", "schedule_names", "show_on_node",
     "show_report", "sigmas_for", "texts", "told", "wrappers",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .. import advice, schedules
+from .. import advice, registry, schedules
 from ..a1111.settings import Settings as A1111Settings
 from .lists import names
 from .lists.model import facts_of
@@ -247,16 +247,56 @@ def _warnings(
     return tuple(map("warning: {}".format, advice.warnings(run)))
 
 
+class Blamed(ValueError):
+    """What is wrong with one input of a node. blames: its name."""
+
+    def __init__(self, blames: str, problem: object) -> None:
+        super().__init__(str(problem))
+        self.blames = blames
+
+
 def check(sampler: str | None = None, schedule: str | None = None) -> None:
     """Raises ValueError for names that cannot be meant; ``automatic`` can, and None is unknown yet.
 
-    A sampler's name alone may be a combined one.
+    A sampler's name alone may be a combined one. ``Blamed`` where one of the two is to blame.
     """
     sampler = None if is_automatic(sampler) else sampler
     schedule = None if is_automatic(schedule) else schedule
+    try:
+        _check(sampler, schedule)
+    except ValueError as problem:
+        blames = _culprit(sampler, schedule)
+        raise (Blamed(blames, problem) if blames else problem) from None
+
+
+def _check(sampler: str | None, schedule: str | None) -> None:
     if sampler is not None and schedule is not None:
         names.pair(sampler, schedule)
     elif schedule is not None:
         names.one_schedule(schedule)
     elif sampler is not None:
         names.apart(sampler, AUTOMATIC)
+
+
+def _culprit(sampler: str | None, schedule: str | None) -> str | None:
+    """Which of two inputs is wrong whatever the other one is; None where they contradict."""
+    tries = {"sampler": (sampler, None), "schedule": ("euler", schedule)}
+    for name, pair in tries.items():
+        try:
+            _check(*pair)
+        except ValueError:
+            return name
+    return None
+
+
+def check_names(**given: str | None) -> None:
+    """Raises ``Blamed`` for what can be no name at all, of a run that somebody else understands.
+
+    given: by the name of the input, which ends in the kind.
+    """
+    for name, said in given.items():
+        if said is not None:
+            try:
+                registry.name_of(name.rpartition("_")[2], said)
+            except ValueError as problem:
+                raise Blamed(name, problem) from None

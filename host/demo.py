@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from ..demo.network import load_networks, unconditional
 from ..demo.text import tokenize_weighted, unknown_words
+from ..registry import shown
 
 _DEMO = Path(__file__).resolve().parent.parent / "demo"
 WEIGHTS, LORA = _DEMO / "stride_demo.safetensors", _DEMO / "stride_demo_lora.safetensors"
@@ -41,7 +42,7 @@ def load(kind: str, outlines: float = 0.0) -> tuple[Any, Any, DemoVAE]:
     another kind.
     """
     if kind not in KINDS:
-        raise ValueError(f"prediction must be one of {', '.join(KINDS)}, got {kind!r}")
+        raise ValueError(f"prediction must be one of {', '.join(KINDS)}, got {shown(kind)}")
     text, denoiser = load_networks(WEIGHTS)
     management = comfy.model_management
     model = comfy.model_patcher.ModelPatcher(

@@ -14,6 +14,7 @@ from typing import Any
 import comfy.utils
 import torch
 
+from ..registry import shown
 from . import latents
 from .asked import Asked
 from .choice import DISTILLED, Wishes, choose, wishes
@@ -138,7 +139,7 @@ def enlarge(
         )
     if method not in (METHODS if vae is not None else IN_LATENT):
         raise ValueError(
-            f"upscale_method '{method}' is for pictures: connect a vae, or choose one of "
+            f"upscale_method {shown(method)} is for pictures: connect a vae, or choose one of "
             f"{', '.join(IN_LATENT)}"
         )
     extent = _target(model, samples, size)

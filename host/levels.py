@@ -9,6 +9,7 @@ import torch
 from ..samplers import VE
 from ..schedules import transforms
 from .lists.model import process_of
+from .shown.words import LOOKED_AT
 
 blend, split_at = transforms.blend, transforms.split_at
 
@@ -21,7 +22,7 @@ def typed(text: str, model: Any = None) -> torch.Tensor:
 
 def check_text(text: str | None) -> None:
     """Raises ValueError for typed sigmas that are none; None: not known yet."""
-    if isinstance(text, str):
+    if isinstance(text, str) and len(text) <= LOOKED_AT:
         typed(text)
 
 

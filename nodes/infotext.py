@@ -163,10 +163,14 @@ class StrideToA1111(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, sampler: str | None = None, schedule: str | None = None
+        cls, sampler: str | None = None, schedule: str | None = None,
+        hires_sampler: str | None = None, hires_schedule: str | None = None,
     ) -> bool | str:
         """True, or why the names cannot be meant; None is a name that is linked, not known yet."""
-        return host.told(host.choice.check, sampler, schedule)
+        first = host.told(host.choice.check, sampler, schedule)
+        return first if first is not True else host.told(
+            host.choice.check_names, hires_sampler=hires_sampler, hires_schedule=hires_schedule
+        )
 
     @classmethod
     def execute(

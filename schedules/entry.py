@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..registry import Entry, Options, option_set
+from ..registry import Entry, Options, option_set, shown
 from .spec import ModelSpec
 
 MAX_STEPS = 10_000
@@ -109,7 +109,8 @@ def check_steps(name: str, steps: int) -> int:
     whole = isinstance(steps, Real) and not isinstance(steps, bool) and steps % 1 == 0
     if not whole or not 1 <= steps <= MAX_STEPS:
         raise ValueError(
-            f"schedule '{name}': steps must be a whole number from 1 to {MAX_STEPS}, got {steps}"
+            f"schedule '{name}': steps must be a whole number from 1 to {MAX_STEPS}, got "
+            f"{shown(steps)}"
         )
     return int(steps)
 
@@ -117,7 +118,7 @@ def check_steps(name: str, steps: int) -> int:
 def planned_steps(name: str, steps: int, denoise: float) -> int:
     """Steps of the whole curve of which the last ``steps`` are run; 0 where denoise is 0."""
     if not isinstance(denoise, Real) or not 0.0 <= denoise <= 1.0:
-        raise ValueError(f"schedule '{name}': denoise must be from 0 to 1, got {denoise}")
+        raise ValueError(f"schedule '{name}': denoise must be from 0 to 1, got {shown(denoise)}")
     if denoise == 0.0:
         return 0
     if denoise > 0.9999:

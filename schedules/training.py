@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from ..registry import shown
+
 # What a table starts and ends at unless said: (start, end) of beta. Two curves have no start.
 BETAS: dict[str, tuple[float | None, float]] = {
     "scaled_linear": (0.00085, 0.012),
@@ -32,7 +34,7 @@ def betas(name: str, start: float | None, end: float | None, count: int) -> np.n
     name = _SYNONYMS.get(name, name)
     if name not in BETAS:
         known = ", ".join([*BETAS, *_SYNONYMS])
-        raise ValueError(f"unknown beta schedule '{name}'; known: {known}")
+        raise ValueError(f"unknown beta schedule {shown(name)}; known: {known}")
     first, last = BETAS[name]
     low, high = (first or 0.0) if start is None else start, last if end is None else end
     if not 0.0 <= low <= high < 1.0:

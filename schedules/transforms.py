@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..process import FLOW, VE, Process
+from ..registry import shown
 from .entry import MAX_STEPS, separate
 
 Levels = Sequence[float] | np.ndarray | torch.Tensor
@@ -24,7 +25,9 @@ def parse(text: str, sigma_max: float | None = None) -> torch.Tensor:
     They must be finite, fall strictly and end in 0, and begin no higher than ``sigma_max`` where
     that is given; else ValueError tells which value is wrong and what is accepted.
     """
-    words = re.split(r"[\s,;]+", text.strip().strip("[]()").strip())
+    words = re.split(r"[\s,;]+", text.strip().strip("[]()").strip(), maxsplit=MAX_STEPS + 1)
+    if len(words) > MAX_STEPS + 1:  # the last of them is all that is left of the text
+        raise ValueError(f"more than {MAX_STEPS + 1} sigmas were typed")
     if words == [""]:
         raise ValueError("no sigmas were typed; write them like 14.6, 7.1, 3e-1, 0")
     values = []
@@ -33,7 +36,7 @@ def parse(text: str, sigma_max: float | None = None) -> torch.Tensor:
             values.append(float(word))
         except ValueError:
             raise ValueError(
-                f"sigma {place}, '{word}', is not a number; write them like 14.6, 7.1, 3e-1, 0"
+                f"sigma {place}, {shown(word)}, is not a number; write them like 14.6, 7.1, 3e-1, 0"
             ) from None
     return typed(values, sigma_max)
 
@@ -58,7 +61,7 @@ def shift(levels: Levels, factor: float, top: float | None = None) -> torch.Tens
     """
     values = _checked(levels)
     if not 0.01 <= factor <= 100:
-        raise ValueError(f"shift: the factor must be from 0.01 to 100, got {factor}")
+        raise ValueError(f"shift: the factor must be from 0.01 to 100, got {shown(factor)}")
     top = values[0] if top is None else top
     r = values / top
     if r[0] > 1 + 1e-5:

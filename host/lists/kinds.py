@@ -14,6 +14,7 @@ import comfy.model_base
 import comfy.supported_models
 from comfy.model_base import ModelType
 
+from ...registry import shown
 from .model import process_of
 
 
@@ -100,14 +101,14 @@ def get(model: str) -> Drawn:
     if model in _recent:
         return _recent[model]
     if model.startswith(_SEEN):
-        raise ValueError(f"the model '{model}' was not used since the server started")
+        raise ValueError(f"the model {shown(model)} was not used since the server started")
     kind, _, text = model.partition(":")
     if kind not in KINDS:
-        raise ValueError(f"unknown kind of model '{kind}'; known: {', '.join(KINDS)}")
+        raise ValueError(f"unknown kind of model {shown(kind)}; known: {', '.join(KINDS)}")
     asked = KINDS[kind].number
     if asked is None:
         if text:
-            raise ValueError(f"the model '{kind}' takes no number, got '{text}'")
+            raise ValueError(f"the model '{kind}' takes no number, got {shown(text)}")
         return _made(kind, None)
     _, name, default, low, high = asked
     number: float | None
@@ -117,7 +118,7 @@ def get(model: str) -> Drawn:
         number = None
     if number is None or not low <= number <= high:
         raise ValueError(
-            f"the {name} of '{kind}' must be a number from {low:g} to {high:g}, got '{text}'"
+            f"the {name} of '{kind}' must be a number from {low:g} to {high:g}, got {shown(text)}"
         )
     return _made(kind, number)
 

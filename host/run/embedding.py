@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from comfy.patcher_extension import WrappersMP
 
+from ...registry import shown
+
 MODES = ("from the prompt", "set", "bypass")
 
 
@@ -24,7 +26,7 @@ def embedded(model: Any, mode: str, guidance: float) -> Any:
     if mode == MODES[0]:
         return model
     if mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {shown(mode)}")
     network = model.get_model_object("diffusion_model")
     if isinstance(getattr(network, "guidance_in", None), (type(None), torch.nn.Identity)):
         raise ValueError(

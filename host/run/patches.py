@@ -20,6 +20,7 @@ from comfy.patcher_extension import WrappersMP
 from ... import guidance
 from ...process import Process
 from ..lists.model import process_of
+from ..shown.words import LOOKED_AT
 from .model import IMAGES, LEVEL
 from .swaps import swapped
 
@@ -92,7 +93,7 @@ def curved(model: Any, shape: str, by_hand: str, **ends: float) -> Any:
 
 def check_points(text: str | None) -> None:
     """Raises ValueError for a curve typed by hand that is none; empty is none at all."""
-    if isinstance(text, str) and text.strip():
+    if isinstance(text, str) and len(text) <= LOOKED_AT and text.strip():
         guidance.Points.parse(text)
 
 

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from comfy.cli_args import args
 
+from ...registry import shown
+
 if TYPE_CHECKING:
     from ...a1111.pictures import Stored
 
 _EXIF, _LARGEST = 0x8769, 1 << 30  # sub-directory with the comment; bytes of a file
+_LONGEST = 1000  # characters of a file's name: every folder in it is looked up, on the event loop
 _FOLDERS = ("input", "output", "temp")
-_KEYS = {"parameters", "prompt", "workflow"}
 NONE = "(none)"
 
 
@@ -36,6 +38,11 @@ def path_of(name: str) -> str:
     A path may also be given in full. Raises ValueError for what lies outside the host's input,
     output and temp folders, symbolic links followed, and for what is no file there.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"an image is chosen by its file's name, got {shown(name)}")
+    where = f"in the host's {', '.join(_FOLDERS)} folders"
+    if len(name) > _LONGEST:
+        raise ValueError(f"there is no file {shown(name)} {where}: its name is too long")
     folders = [os.path.realpath(getattr(folder_paths, f"get_{f}_directory")()) for f in _FOLDERS]
     try:
         path = os.path.realpath(folder_paths.get_annotated_filepath(name.strip()))
@@ -43,9 +50,9 @@ def path_of(name: str) -> str:
     except ValueError:  # another drive, a null character
         inside = False
     if not inside:
-        raise ValueError(f"'{name}' is not in the host's {', '.join(_FOLDERS)} folders")
+        raise ValueError(f"{shown(name)} is not {where}")
     if not os.path.isfile(path):
-        raise ValueError(f"there is no file '{name}' in the host's {', '.join(_FOLDERS)} folders")
+        raise ValueError(f"there is no file {shown(name)} {where}")
     return path
 
 
@@ -73,22 +80,40 @@ def stored_in(name: str) -> Stored:
     """
     from PIL import Image, UnidentifiedImageError
 
+    from ...a1111 import png
     from ...a1111.pictures import stored
 
     path = path_of(name)
     if os.path.getsize(path) > _LARGEST:
-        raise ValueError(f"'{name}' is larger than a gigabyte")
+        raise ValueError(f"{shown(name)} is larger than a gigabyte")
     try:
+        with open(path, "rb") as file:
+            if file.read(len(png.SIGNATURE)) == png.SIGNATURE:
+                file.seek(0)  # Pillow would decode all pixels to look behind them
+                size, texts, data = png.read(file)
+                return stored(texts, _tags(_exif(data)), size)
         with Image.open(path) as picture:  # reads the header alone
-            if picture.format == "PNG" and not _KEYS & set(picture.info):
-                picture.load()  # text may stand behind the pixels
-            exif = picture.getexif()
-            tags = {**exif, **exif.get_ifd(_EXIF)}
-            return stored(dict(picture.info), tags, picture.size)
+            return stored(dict(picture.info), _tags(picture.getexif()), picture.size)
     except (
         UnidentifiedImageError, Image.DecompressionBombError, ValueError, OSError, SyntaxError
     ) as error:
-        raise ValueError(f"'{name}' is no picture that can be read: {error}") from None
+        said = str(error)[:200]
+        raise ValueError(f"{shown(name)} is no picture that can be read: {said}") from None
+
+
+def _exif(data: bytes) -> Any:
+    """The EXIF of a PNG's chunk."""
+    from PIL import Image
+
+    found = Image.Exif()
+    if data:
+        found.load(data)
+    return found
+
+
+def _tags(exif: Any) -> dict[int, Any]:
+    """All tags, those of the sub-directory with the comment too."""
+    return {**exif, **exif.get_ifd(_EXIF)}
 
 
 def save(
@@ -98,10 +123,25 @@ def save(
 
     texts: A1111's text of each. prompt, extra: the host's own records, stored as its SaveImage
     stores them. Returns the files as the host's nodes tell them, and whether anything was stored:
-    a host run with --disable-metadata stores nothing.
+    a host run with --disable-metadata stores nothing. Raises ValueError, before any is saved, for
+    texts that no program would read back.
     """
     from PIL import Image, PngImagePlugin
 
+    from ...a1111.png import MOST
+
+    records = {
+        key: json.dumps(value) for key, value in {"prompt": prompt, **(extra or {})}.items()
+        if value is not None and key != "parameters"
+    }
+    size = sum(map(len, records.values())) + max(
+        (len(text.encode("utf-8")) for text in texts), default=0
+    )
+    if size > MOST and not args.disable_metadata:
+        raise ValueError(
+            f"the text and the workflow have {size / 1e6:.0f} MB; of a picture no more than "
+            f"{MOST >> 20} MB of text can be read back"
+        )
     height, width = images.shape[1:3]
     folder, name, counter, sub, _ = folder_paths.get_save_image_path(
         prefix, folder_paths.get_output_directory(), width, height
@@ -112,9 +152,8 @@ def save(
         if not args.disable_metadata:
             # As it is: the host's SaveImage would write it as JSON, which A1111 cannot read.
             chunks.add_text("parameters", text)
-            for key, value in {"prompt": prompt, **(extra or {})}.items():
-                if value is not None and key != "parameters":
-                    chunks.add_text(key, json.dumps(value))
+            for key, record in records.items():
+                chunks.add_text(key, record)
         file = f"{name.replace('%batch_num%', str(number))}_{counter + number:05}_.png"
         pixels = np.clip(255.0 * image.cpu().numpy(), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(

@@ -4,15 +4,18 @@
     GET /stride/schedules[?name=karras]
     GET /stride/sigmas?schedule=karras&steps=20&denoise=1&model=sd15&rho=7
 
-Bad input is answered with status 400 and {"error": a sentence}.
+Bad input is answered with status 400 and {"error": a sentence}. Two requests at most are worked on
+at once, off the server's loop; the others wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...registry import Entry, Registry, number
@@ -24,6 +27,7 @@ from ..lists.names import REGISTRIES
 from ..sampling import note_on, sigmas_for
 
 Query = Mapping[str, str]
+_AT_ONCE = 2  # Python runs one thread at a time: with more, the server's own turn would come late
 
 
 def samplers(query: Query) -> dict[str, Any]:
@@ -66,8 +70,9 @@ def sigmas(query: Query) -> dict[str, Any]:
     given = dict(query)
     name, model = given.pop("schedule", "simple"), given.pop("model", "sd15")
     steps, denoise = number(given.pop("steps", "20")), number(given.pop("denoise", "1"))
-    drawn, steps = kinds.get(model), check_steps(name, steps)
-    schedule, why = schedule_for(drawn, wish("schedule", name, {}), steps)
+    drawn, wanted = kinds.get(model), wish("schedule", name, {})
+    steps = check_steps(name, steps)
+    schedule, why = schedule_for(drawn, wanted, steps)
     known = schedule.options.OPTIONS if schedule.entry else {}
     schedule = schedule.but({
         key: known[key].read(text) if key in known else text for key, text in given.items()
@@ -88,6 +93,14 @@ def _json(value: float) -> float | None:
     return float(f"{value:.9g}") if math.isfinite(value) else None
 
 
+def answer(make: Callable[[Query], dict[str, Any]], query: Query) -> tuple[int, bytes]:
+    """(status, JSON) of one of the functions above."""
+    try:
+        return 200, json.dumps(make(query)).encode()
+    except ValueError as error:
+        return 400, json.dumps({"error": str(error)}).encode()
+
+
 def add() -> bool:
     """Put the routes on the running server; False where there is none, or it has them already."""
     server = getattr(sys.modules.get("server"), "PromptServer", None)
@@ -96,13 +109,13 @@ def add() -> bool:
         return False
     from aiohttp import web  # the server's own
 
+    workers = ThreadPoolExecutor(_AT_ONCE, "stride")
+
     def answering(make: Callable[[Query], dict[str, Any]]) -> Callable[[Any], Awaitable[Any]]:
         async def handler(request: Any) -> Any:
-            try:
-                # Off the server's loop: ten thousand steps, or another pack's schedule, take time.
-                return web.json_response(await asyncio.to_thread(make, request.rel_url.query))
-            except ValueError as error:
-                return web.json_response({"error": str(error)}, status=400)
+            loop = asyncio.get_running_loop()
+            status, body = await loop.run_in_executor(workers, answer, make, request.rel_url.query)
+            return web.Response(body=body, status=status, content_type="application/json")
 
         return handler
 

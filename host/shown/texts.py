@@ -8,6 +8,7 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from ...names import PREFIX
+from ...registry import shown
 from ..choice import AUTOMATIC, Wishes, wishes
 from ..lists import names
 from . import pictures
@@ -108,8 +109,8 @@ def _generation(text: str, image: str, exact: bool) -> tuple[Generation, str]:
     if stored.graph is not None:
         return graphs.read(stored.graph), f"ComfyUI's graph in {image}"
     raise ValueError(
-        f"'{image}' holds neither A1111's generation text nor a graph of ComfyUI's; a picture that "
-        "was edited, or sent through a messenger, has lost it"
+        f"{shown(image)} holds neither A1111's generation text nor a graph of ComfyUI's; a picture "
+        "that was edited, or sent through a messenger, has lost it"
     )
 
 
@@ -180,11 +181,17 @@ def to_text(
         -numbers.clip_skip, held.a1111,
     )
     text, notes = telling.write(found, {"Model": model or None})
-    return text.encode("utf-8", "replace").decode(), "\n".join(notes)
+    return _encodable(text), "\n".join(notes)
+
+
+def _encodable(text: str) -> str:
+    """The text with a ? for halves of characters, which JSON may have and UTF-8 has not."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def texts_for(text: str, count: int, counted: bool) -> list[str]:
     """The text of each picture of a batch; counted: seed + index, as A1111 numbers its images."""
     from ...a1111 import infotext
 
+    text = _encodable(text)
     return [infotext.with_seed(text, index) if counted else text for index in range(count)]

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+# Characters of a text that are looked at while a prompt is checked, which is done on the server's
+# event loop. Names are shorter; a longer text is looked at when its node runs.
+LOOKED_AT = 4000
 
-def told(check: Callable[..., object], *values: Any) -> bool | str:
-    """What the host's ``validate_inputs`` returns: True, or what ``check`` finds wrong."""
+
+def told(check: Callable[..., object], *values: Any, **named: Any) -> bool | str:
+    """What the host's ``validate_inputs`` returns: True, or what ``check`` finds wrong.
+
+    What one input alone is to blame for begins with its name; see ``blame``.
+    """
     try:
-        check(*values)
+        check(*values, **named)
     except ValueError as error:
-        return str(error)
+        blames = getattr(error, "blames", None)
+        return f"{blames}: {error}" if blames else str(error)
     return True
 
 
