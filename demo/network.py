@@ -178,7 +178,8 @@ class Network(nn.Module):
 
     def embed(self, level, context):
         """Embedding [B, embed] of log noise levels [B] and the text's mean."""
-        wave = torch.exp(torch.linspace(math.log(0.5), math.log(12.0), 32, device=level.device))
+        ends = math.log(0.5), math.log(12.0)
+        wave = torch.linspace(*ends, 32, dtype=torch.float32, device=level.device).exp()
         phase = level[:, None] * wave
         waves = torch.cat((phase.cos(), phase.sin()), -1)
         return F.silu(self.level2(F.silu(self.level1(waves))) + self.pool(context.mean(1)))
@@ -287,11 +288,13 @@ def load_networks(path):
     text, denoiser = TextEncoder(meta["config"]), Denoiser(meta["config"])
     for module, prefix in ((text, "text."), (denoiser, "denoiser.")):
         part = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-        module.load_state_dict(part)
+        # In the dtype of the weights, whatever torch's default is that the module was made in.
+        module.load_state_dict(part, assign=True)
         module.eval().requires_grad_(False)
     return text, denoiser
 
 
 def unconditional(text, batch):
     """Context [batch, LENGTH, text] of the empty prompt."""
-    return text(torch.full((batch, LENGTH), PAD, device=text.places.device))
+    empty = torch.full((batch, LENGTH), PAD, dtype=torch.int64, device=text.places.device)
+    return text(empty)

@@ -152,7 +152,7 @@ class PathNoise:
             height = min(inside, size - inside) / size * math.sqrt(2.0**-level)
             if height:
                 tents.append((level + 1, leaf // size, whole * height))
-        out = torch.zeros(shape)
+        out = torch.zeros(shape, dtype=torch.float32)
         for level, interval, weight in tents:
             held, normals = self._nodes.get(level, (None, None))
             if normals is None or held != interval or normals.shape != shape:

@@ -116,6 +116,8 @@ def run(
     if carry is not None:
         past, x, memory = _resume(x, sigmas[0], carry)
     plan = build(past + sigmas, process)
+    if not x.shape[0]:  # no images, which the host samples as well
+        return Carry((past + sigmas)[: len(past) + until + 1], x, {})
     model = denoise if isinstance(denoise, Model) else Function(denoise)
     whole = Machine(plan, len(past), model, noise, x, memory, on_step)
     del x, memory  # the machine forgets them once they are used, and so must this frame
@@ -142,25 +144,30 @@ def _resume(
 
 
 class Machine:
-    """What a run holds while its rows are taken: the latent, the memory, the model, the noise."""
+    """What a run holds while its rows are taken: the latent, the memory, the model, the noise.
+
+    image: (index, how many there are) where x is one of a batch whose images are run one by one.
+    """
 
     def __init__(
         self, plan: Plan, past: int, model: Model, noise: Noise, x: torch.Tensor,
         memory: dict[Ref, torch.Tensor], on_step: OnStep | None,
+        image: tuple[int, int] | None = None,
     ) -> None:
         self.plan, self.past, self.model, self.noise = plan, past, model, noise
         self.x, self.memory, self.on_step = x, memory, on_step
-        self.guard = Guard(plan.sigmas, past, model.computes_in)
+        self.guard = Guard(plan.sigmas, past, model.computes_in, image)
         self._shown = past - 1  # last step that the callback saw
 
     def images(self) -> list[Machine]:
         """One machine for each image of the batch."""
-        if self.x.shape[0] == 1:
+        count = self.x.shape[0]
+        if count == 1:
             return [self]
         return [
             Machine(self.plan, self.past, self.model.alone(k), self.noise.of(k),
-                    self.x[k : k + 1], {}, self.on_step)
-            for k in range(self.x.shape[0])
+                    self.x[k : k + 1], {}, self.on_step, (k, count))
+            for k in range(count)
         ]
 
     def combined(self, row: Row) -> torch.Tensor:
@@ -185,6 +192,8 @@ class Machine:
         if row.calls:
             self._answered(k, row, answer or self.model(self.x, row.sigma))
         x = self.combined(row)
+        if self.plan.alone and not row.calls and row.d and row.step > self._shown:
+            self._show(row, self.memory["d", next(iter(row.d))])  # known from the step before
         for draw in row.noise:
             if draw.weight:
                 x.add_(self.noise(x, draw), alpha=draw.weight * self.plan.s_noise)
@@ -208,11 +217,18 @@ class Machine:
             if u is None:
                 raise ValueError("CFG++ needs a model that returns (denoised, unconditional)")
             self.memory["u", k] = u.to(x)
-        if self.on_step is not None and row.step > self._shown:
-            self._shown, start = row.step, self.plan.sigmas[row.step]
-            level = x.new_full((), row.sigma)
-            self.on_step({
-                "i": row.step - self.past, "x": x, "denoised": d,
-                "sigma": level if start == row.sigma or self.plan.alone else x.new_full((), start),
-                "sigma_hat": level,
-            })
+        if row.step > self._shown:
+            self._show(row, d)
+
+    def _show(self, row: Row, d: torch.Tensor) -> None:
+        """Tell whoever looks on of the step that a row begins, and of the answer that it takes."""
+        self._shown = row.step
+        if self.on_step is None:
+            return
+        x, start = self.x, self.plan.sigmas[row.step]
+        level = x.new_full((), row.sigma)
+        self.on_step({
+            "i": row.step - self.past, "x": x, "denoised": d,
+            "sigma": level if start == row.sigma or self.plan.alone else x.new_full((), start),
+            "sigma_hat": level,
+        })

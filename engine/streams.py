@@ -51,7 +51,7 @@ class CpuGenerator:
 
     def draw(self, shape: Sequence[int]) -> torch.Tensor:
         """The next float32 normals of that shape."""
-        return torch.randn(tuple(shape), generator=self._torch)
+        return torch.randn(tuple(shape), generator=self._torch, dtype=torch.float32)
 
 
 class NvGenerator:

@@ -55,7 +55,8 @@ def setup(
 
     def source(x: torch.Tensor) -> Any:
         if made.sampler.brownian:
-            return HostNoise(x, torch.tensor(made.span), noise.seeds, True, False)
+            span = torch.tensor(made.span, dtype=torch.float32)
+            return HostNoise(x, span, noise.seeds, True, False)
         return noise
 
     end = made.sigmas[-1] if made.sigmas else 0.0
@@ -65,7 +66,7 @@ def setup(
     )
     run = HostRun(made.sampler, made.options, images, terms=terms, duties=duties)
     return Setup(
-        model, torch.tensor(made.sigmas), comfy.samplers.KSAMPLER(run),
+        model, torch.tensor(made.sigmas, dtype=torch.float32), comfy.samplers.KSAMPLER(run),
         lambda hosts: noise.first(hosts.shape), (*made.notes, note), made.guidance,
     )
 

@@ -158,8 +158,12 @@ class DemoText(torch.nn.Module):
         """Context [1, T, text]; a weight moves a token away from the empty prompt's."""
         pairs = [pair for row in tokens["demo"] for pair in row]
         place = self.text.places
-        numbers = torch.tensor([[pair[0] for pair in pairs]], device=place.device)
-        weights = torch.tensor([pair[1] for pair in pairs], device=place.device)[:, None]
+        numbers = torch.tensor(
+            [[pair[0] for pair in pairs]], dtype=torch.int64, device=place.device
+        )
+        weights = torch.tensor(
+            [pair[1] for pair in pairs], dtype=torch.float32, device=place.device
+        )[:, None]
         empty = unconditional(self.text, 1)
         context = empty + (self.text(numbers) - empty) * weights
         return context.to(comfy.model_management.intermediate_device()), None

@@ -45,7 +45,7 @@ def sigmas_for(
     steps = schedules.check_steps(schedule.name, steps)
     planned = schedules.planned_steps(schedule.name, steps, denoise)
     if planned == 0:
-        return torch.empty(0)
+        return torch.empty(0, dtype=torch.float32)
     sigmas = comfy.samplers.calculate_sigmas(sampling, schedule.name, planned + spare).cpu()
     if spare:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])

@@ -75,7 +75,7 @@ def trim(levels: Levels, denoise: float) -> torch.Tensor:
     if not 0.0 <= denoise <= 1.0:
         raise ValueError(f"trim: denoise must be from 0 to 1, got {denoise}")
     if denoise == 0.0:
-        return torch.empty(0)
+        return torch.empty(0, dtype=torch.float32)
     kept = max(1, round((len(values) - 1) * denoise))
     return _settled(values[-(kept + 1) :])
 
@@ -126,7 +126,7 @@ def split(levels: Levels, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     if step % 1 or not 0 <= step <= last:
         raise ValueError(f"split: the step must be a whole number from 0 to {last}, got {step}")
     high, low = (
-        _settled(part) if len(part) > 1 else torch.empty(0)
+        _settled(part) if len(part) > 1 else torch.empty(0, dtype=torch.float32)
         for part in (values[: int(step) + 1], values[int(step) :])
     )
     return high, low

@@ -223,7 +223,7 @@ def test_only_the_hosts_folders_are_read(host, scene, files, name, said):
     ({"text": TEXT.replace("Steps: 5", "Steps: many")}, "Steps: many; it must be a whole number"),
     ({"text": ""}, "paste A1111's"), ({"text": TEXT, "image": "itxt.png"}, "not both"),
     ({"image": "plain.png"}, "neither"), ({"image": "broken.png"}, "no picture that can be read"),
-    ({"text": f"a\nSteps: 1, Sampler: {'x' * 10**6}, Seed: 2"}, "no sampler is called 'xx"),
+    ({"text": f"a\nSteps: 1, Sampler: {'x' * 10**6}, Seed: 2"}, "unknown sampler 'xx"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said(host, scene, files, inputs, said):
     graph = scene()

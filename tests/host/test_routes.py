@@ -131,7 +131,7 @@ def test_every_schedule_is_drawn_on_every_kind(host):
         ("sigmas?schedule=karas", "unknown schedule 'karas'; did you mean karras"),
         ("sigmas?steps=0", "steps must be a whole number from 1 to 10000, got 0"),
         ("sigmas?steps=2.5", "steps must be a whole number from 1 to 10000, got 2.5"),
-        ("sigmas?steps=many", "steps must be a whole number from 1 to 10000, got many"),
+        ("sigmas?steps=many", "steps must be a whole number from 1 to 10000, got 'many'"),
         ("sigmas?steps=nan", "steps must be a whole number from 1 to 10000, got nan"),
         ("sigmas?denoise=2", "denoise must be from 0 to 1, got 2"),
         ("sigmas?denoise=1e-12", "are the end of a curve of"),
