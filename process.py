@@ -11,8 +11,6 @@ import math
 from enum import Enum
 from typing import NamedTuple
 
-from .registry import shown
-
 
 class Split(NamedTuple):
     """A stochastic step: go to ``down`` without noise, then ``x = scale * x + std * noise``."""
@@ -55,7 +53,7 @@ class Process(Enum):
 
     @classmethod
     def _missing_(cls, value: object) -> None:
-        raise ValueError(f"a process is {' or '.join(cls.__members__)}, got {shown(value)}")
+        raise ValueError(f"a process is {' or '.join(cls.__members__)}, got {value!r:.80}")
 
     def alpha(self, sigma: float) -> float:
         """Weight of the clean latent at noise level ``sigma`` (VE: 1; FLOW: 1 - sigma)."""

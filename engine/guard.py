@@ -117,7 +117,8 @@ class Guard:
 
 def _size(tensor: torch.Tensor) -> torch.Tensor:
     """The largest magnitude of each image [images], on the tensor's device; NaN and Inf show."""
-    size: torch.Tensor = torch.linalg.vector_norm(tensor.reshape(tensor.shape[0], -1), math.inf, dim=1)
+    images = tensor.reshape(tensor.shape[0], -1)
+    size: torch.Tensor = torch.linalg.vector_norm(images, math.inf, dim=1)
     return size.float()
 
 

@@ -6,12 +6,13 @@ Below the nodes nobody looks a name up or checks an option: what comes from here
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .. import advice, registry, schedules
+from .. import advice, schedules
 from ..a1111.settings import Settings as A1111Settings
+from ..registry import name_of, shown
 from .lists import names
 from .lists.model import facts_of
 from .lists.names import Named
@@ -47,6 +48,15 @@ class Wishes:
     schedule: Wish | None = None
     settings: RunSettings | None = None
     a1111: A1111Settings | None = None
+
+    def __post_init__(self) -> None:
+        kinds = {"settings": RunSettings, "a1111": A1111Settings}
+        for name, held in vars(self).items():
+            fits = isinstance(held, kinds.get(name, Wish)) and getattr(held, "kind", name) == name
+            if held is not None and not fits:
+                raise ValueError(
+                    f"options made by hand: their {name} is none of Stride's, got {shown(held)}"
+                )
 
     def __str__(self) -> str:
         """What is set, as JSON, for whoever looks at it in a graph."""
@@ -100,8 +110,15 @@ def wishes(held: Wishes | None) -> Wishes:
     if held is None:
         return NOTHING
     if not isinstance(held, Wishes):
-        raise ValueError(f"options come from a node of Stride's, got {type(held).__name__}")
+        raise ValueError(f"options come from a node of Stride's, got {shown(held)}")
     return held
+
+
+def one_of(name: str, value: Any, accepted: Sequence[str]) -> str:
+    """An input's value, where it is one of its dropdown's; hosts do not always look."""
+    if isinstance(value, str) and value in accepted:
+        return value
+    raise ValueError(f"{name} must be one of {', '.join(accepted)}, got {shown(value)}")
 
 
 def is_automatic(name: object) -> bool:
@@ -140,7 +157,7 @@ def choose(
     held: the connected options; those set for ``automatic`` go to whatever it chooses. distilled:
     what the model or LoRA is called, or "none".
     """
-    wanted = wishes(held)
+    wanted, distilled = wishes(held), one_of("distilled", distilled, DISTILLED)
     settings = wanted.settings or PLAIN
     if wanted.a1111 is not None:
         return Choice(*_as_theirs(sampler, schedule, wanted), settings, wanted.a1111)
@@ -297,6 +314,6 @@ def check_names(**given: str | None) -> None:
     for name, said in given.items():
         if said is not None:
             try:
-                registry.name_of(name.rpartition("_")[2], said)
+                name_of(name.rpartition("_")[2], said)
             except ValueError as problem:
                 raise Blamed(name, problem) from None

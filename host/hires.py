@@ -72,7 +72,7 @@ def second_pass(
     vae: enlarge the picture instead of the latent. Raises ValueError where a setting is to be the
     first pass's and the latent has no record of one.
     """
-    asked = _asked(model, latent, settings)
+    asked = _asked(model, latents.checked(latent), settings)
     large = enlarge(model, latent, size, method, vae)
     before, after = _extent(latent["samples"]), _extent(large["samples"])
     choice = asked.choice
@@ -96,9 +96,9 @@ def _asked(model: Any, latent: dict[str, Any], settings: Settings) -> Asked:
         "sampler": settings.sampler != SAME, "schedule": settings.schedule != SAME,
         "steps": settings.steps > 0, "cfg": settings.cfg > 0, "seed": settings.seed is not None,
     }
-    first = latent.get(latents.RECORD)
+    first = latents.record_in(latent)
     held = wishes(settings.held)
-    if not isinstance(first, Record):
+    if first is None:
         if missing := [name for name, is_given in given.items() if not is_given]:
             raise ValueError(
                 f"the latent does not tell how it was made, so {' and '.join(missing)} cannot be "
@@ -149,7 +149,7 @@ def enlarge(
         out["samples"] = scale(_cut(samples, margins), extent, method)
     else:
         out["samples"] = _through_pictures(vae, samples, extent, margins, method)
-    if "noise_mask" in out:
+    if out.get("noise_mask") is not None:
         out["noise_mask"] = _cut(out["noise_mask"], margins)
     return out
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..engine.run import Carry
-from ..registry import Options
+from ..registry import Options, shown
 from .choice import Choice
 from .run.result import Stopped
 
@@ -34,10 +34,38 @@ def images(latent: dict[str, Any]) -> tuple[int, ...]:
     return tuple(latent.get("batch_index") or range(latent["samples"].shape[0]))
 
 
+def checked(latent: Any) -> dict[str, Any]:
+    """A LATENT as the host's nodes make it; anything else raises ValueError."""
+    samples = latent.get("samples") if isinstance(latent, dict) else None
+    if not all(hasattr(samples, name) for name in ("shape", "is_nested", "unbind")):
+        raise ValueError(
+            f"a LATENT is a dict whose 'samples' are a tensor, got {shown(latent)}"
+        )
+    return latent
+
+
+def record_in(latent: dict[str, Any]) -> Record | None:
+    """What made a LATENT, where one of our nodes told; what others keep there is theirs."""
+    found = latent.get(RECORD)
+    sound = isinstance(found, Record) and isinstance(found.choice, Choice) and all(
+        isinstance(number, (int, float)) for number in (found.seed, found.steps, found.cfg)
+    )
+    return found if sound else None
+
+
 def seed_before(latent: dict[str, Any], seed: int) -> int:
     """The seed of the run whose noise is in a LATENT; ``seed`` where nobody told."""
-    before = latent.get(RECORD)
-    return before.seed if isinstance(before, Record) else seed
+    before = record_in(latent)
+    return before.seed if before else seed
+
+
+def _whole(stopped: Stopped) -> bool:
+    """Whether what a LATENT carries is all that a run needs to go on."""
+    carry = stopped.carry
+    return (
+        isinstance(carry, Carry) and isinstance(stopped.options, Options)
+        and torch.is_tensor(carry.x) and bool(carry.sigmas) and isinstance(carry.memory, dict)
+    )
 
 
 def resumable(
@@ -47,6 +75,8 @@ def resumable(
     stopped = latent.get(STOPPED)
     if not isinstance(stopped, Stopped):
         return None, None
+    if not _whole(stopped):
+        return None, "new start: what the latent tells of the run before is not whole"
     if stopped.sampler != sampler:
         return None, f"new start: the latent was made by {stopped.sampler}"
     if stopped.options != options:

@@ -144,10 +144,14 @@ def ksample(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sample ``latent`` and tell what it cost: returns (LATENT, report)."""
     started, choice = time.perf_counter(), asked.choice
-    # Newer hosts tell in the latent what an empty one has to be rescaled by.
-    ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
+    # Newer hosts tell in the latent what an empty one has to be rescaled by; then it is done.
+    ratios = {
+        key: value for key, value in latents.checked(latent).items()
+        if key.startswith("downscale_ratio_")
+    }
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
-    latent = {**latent, "samples": samples}
+    latent = {key: value for key, value in latent.items() if key not in ratios}
+    latent["samples"] = samples
     results: list[Result | None] = [None]  # none, of a SAMPLER that does not tell
     duties = Duties(choice.settings, asked.box, results.append)
     if choice.a1111 is None:
@@ -159,7 +163,8 @@ def ksample(
         "sampler": choice.sampler.called, "schedule": choice.schedule.called,
         "steps": max(len(sigmas) - 1, 0),
     }
-    if len(sigmas) < 2:  # nothing to do, as in the host: denoise 0, or a window past the end
+    # Nothing to do, as in the host: denoise 0, a window past the end, a batch of no images.
+    if len(sigmas) < 2 or samples.shape[0] == 0:
         return latent, {**report, "model_calls": 0, "seconds": 0.0, **_note(choice.notes)}
 
     noise = run.noise(_initial_noise(latent, asked.seed, asked.add_noise))
@@ -179,6 +184,8 @@ def ksample(
     out[latents.RECORD] = Record(seed, asked.steps, asked.cfg, kept)
     report["model_calls"] = result and result.calls
     notes = [*run.notes, *(result.notes if result else ())]
+    if latents.STOPPED in latent and result is not None and result.stochastic:
+        notes.append(_other_seed(seed, asked.seed))
     if result is not None and result.taken:
         report["accepted"] = sum(image.accepted for image in result.taken)
         report["rejected"] = sum(image.rejected for image in result.taken)
@@ -189,6 +196,14 @@ def ksample(
             schedule=report["schedule"], note=_note(notes).get("note"),
         )
     return out, {**report, **_note([*choice.notes, *notes])}
+
+
+def _other_seed(before: int, now: int) -> str | None:
+    """What is to be said of a run that is gone on with by another seed."""
+    return None if before == now else (
+        f"warning: the fresh noise of these steps is seed {now}'s, that of the steps before seed "
+        f"{before}'s; for one run give both nodes the same seed"
+    )
 
 
 def _note(notes: Iterable[str | None]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from .. import host
 from ..host import io
 from .common import SEED_MAX, distilled_input, hidden, options_input
 
-_SAME = host.hires.SAME
+_SAME, _SEEDS = host.hires.SAME, ("first pass", "new_seed")
 
 
 def _or_same(kind: str, names: list[str]) -> io.Combo.Input:
@@ -73,7 +73,7 @@ class StrideHires(io.ComfyNode):
                 _or_same("sampler", host.sampler_names()),
                 _or_same("schedule", host.schedule_names()),
                 io.Combo.Input(
-                    "seed_from", options=["first pass", "new_seed"], default="first pass",
+                    "seed_from", options=list(_SEEDS), default="first pass",
                     tooltip="Which seed the noise of this pass is drawn from.",
                 ),
                 # Not named "seed": the frontend would change it after every run, used or not.
@@ -111,9 +111,9 @@ class StrideHires(io.ComfyNode):
         width, height: pixels, 0 where the other one or upscale_by decides. Raises ValueError where
         something is to be the first pass's and the latent does not tell it.
         """
-        seed = new_seed if seed_from == "new_seed" else None
+        new = host.choice.one_of("seed_from", seed_from, _SEEDS) == _SEEDS[1]
         settings = host.hires.Settings(
-            sampler, schedule, steps, cfg, seed, denoise, options, distilled
+            sampler, schedule, steps, cfg, new_seed if new else None, denoise, options, distilled
         )
         size = host.hires.Size(upscale_by, width, height)
         latent, report = host.hires.second_pass(

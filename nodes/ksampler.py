@@ -21,6 +21,8 @@ from .common import (
     steps_input,
 )
 
+_SWITCH = ("enable", "disable")
+
 
 def _run(
     cls: type[io.ComfyNode], model: Any, asked: host.Asked, positive: Any, negative: Any,
@@ -107,7 +109,7 @@ class StrideKSamplerAdvanced(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The model that predicts the clean latent."),
                 io.Combo.Input(
-                    "add_noise", options=["enable", "disable"], default="enable",
+                    "add_noise", options=list(_SWITCH), default="enable",
                     tooltip="Off for a latent that already carries its noise.",
                 ),
                 io.Int.Input(
@@ -125,7 +127,7 @@ class StrideKSamplerAdvanced(io.ComfyNode):
                     tooltip="Step of the schedule before which this node stops.",
                 ),
                 io.Combo.Input(
-                    "return_with_leftover_noise", options=["disable", "enable"],
+                    "return_with_leftover_noise", options=list(_SWITCH[::-1]),
                     default="disable",
                     tooltip="On to hand the noisy latent to another node; off to finish it here.",
                 ),
@@ -158,8 +160,12 @@ class StrideKSamplerAdvanced(io.ComfyNode):
         KSampler does.
         """
         choice = host.choose(model, steps, cfg, sampler, schedule, options, distilled)
+        noise, leftover = (
+            host.choice.one_of(name, value, _SWITCH) == "enable" for name, value in
+            (("add_noise", add_noise), ("return_with_leftover_noise", return_with_leftover_noise))
+        )
         asked = host.Asked(
-            noise_seed, steps, cfg, choice, add_noise=add_noise == "enable",
-            window=(start_at_step, end_at_step), leftover=return_with_leftover_noise == "enable",
+            noise_seed, steps, cfg, choice, add_noise=noise,
+            window=(start_at_step, end_at_step), leftover=leftover,
         )
         return _run(cls, model, asked, positive, negative, latent_image)

@@ -168,7 +168,7 @@ class HostRun(SamplerFunction):
         end = end.float()
         return Result(
             end * terms.result if terms else end, model.tally.calls, (*notes, *watch.notes),
-            tuple(plan.taken), stopped,
+            tuple(plan.taken), stopped, plan.stochastic,
         )
 
     def _process(self, call: Call, levels: list[float]) -> Process:

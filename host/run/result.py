@@ -32,7 +32,8 @@ class Stopped(NamedTuple):
 @dataclass(frozen=True)
 class Result:
     """calls: model calls. notes: what a person should know. taken: what an adaptive sampler's
-    steps were, image by image. stopped: where a run is to be gone on with, if it is.
+    steps were, image by image. stopped: where a run is to be gone on with, if it is. stochastic:
+    whether it may have drawn fresh noise.
     """
 
     x: torch.Tensor
@@ -40,6 +41,7 @@ class Result:
     notes: tuple[str, ...] = ()
     taken: tuple[Taken, ...] = ()
     stopped: Stopped | None = None
+    stochastic: bool = False
 
 
 Tell = Callable[[Result], object] | None  # who wants to know; a run keeps nothing of itself

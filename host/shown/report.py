@@ -10,6 +10,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ...engine.report import Recorder, Report
+from ...registry import shown
 from ..lists.model import process_of
 from ..run.proxy import Proxy
 from ..run.watch import Box
@@ -21,6 +22,8 @@ METADATA_KEY = "stride_report"  # in the picture's metadata, beside the workflow
 
 def report_in(box: Box) -> Report:
     """The report of the run that a box belongs to, or a ValueError that says why there is none."""
+    if not isinstance(box, Box):
+        raise ValueError(f"a report comes from a node of Stride's, got {shown(box)}")
     if box.report is not None:
         return box.report
     if not box.wanted:
