@@ -263,6 +263,26 @@ def test_a_run_cut_in_two_solves_the_same_ode(method, process):
     assert not torch.equal(whole.x, second.x)
 
 
+@pytest.mark.parametrize("name", ["adaptive_steps", "dpm_adaptive"])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_last_step_is_shown(name, pair):
+    """The host's bar counts i + 1 of the user's steps: it ends full, and the answer is the model's.
+    """
+    if name == "dpm_adaptive" and pair != "heun_euler":
+        return
+    seen, levels = [], [14.6, 7.0, 3.0, 1.5, 0.7, 0.3, 0.1, 0.03, 0.0]
+    options = {} if name == "dpm_adaptive" else {"pair": pair}
+    x = torch.linspace(-20, 20, 8, dtype=torch.float64).reshape(2, 4)
+    exact = gaussian(VE)
+    samplers.sample(name, exact, x, levels, on_step=seen.append, **options)
+    steps = [info["i"] for info in seen]
+    for image in (steps[: steps.index(7) + 1], steps[steps.index(7) + 1 :]):
+        assert image[0] == 0 and image[-1] == 7 and image == sorted(set(image))
+    for info in seen:
+        d = exact(info["x"], info["sigma_hat"].reshape(1).to(info["x"]))
+        torch.testing.assert_close(info["denoised"], d, rtol=1e-4, atol=1e-5)
+
+
 def test_a_callback_hears_of_the_users_steps():
     """Once for each of the user's steps that was entered, in order, for one image after another."""
     sigmas, seen = (TOP, 5.0, 1.0, 0.3, 0.1, 0.0), []

@@ -44,6 +44,17 @@ def test_a_model_of_the_wrong_shape_is_refused():
         sample(lambda x, s: x[:1])
 
 
+@pytest.mark.parametrize("name", samplers.REGISTRY.names)
+def test_a_batch_of_no_images_is_handed_back(name):
+    """No call and no error, of any sampler, with its noise or without."""
+    def never(x, sigma):
+        raise AssertionError("the model was asked")
+
+    for process, levels in ((VE, SIGMAS), (FLOW, (1.0, 0.6, 0.2, 0.0))):
+        x = samplers.sample(name, never, torch.empty(0, 4, 3, 3), levels, process)
+        assert x.shape == (0, 4, 3, 3)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("step", range(4))
 def test_the_first_bad_answer_stops_the_run(step, bad):

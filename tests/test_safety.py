@@ -95,6 +95,49 @@ def test_the_prompt_whose_answer_was_bad_is_named(part, says, value):
         sample("euler", model)
 
 
+def test_the_images_that_were_bad_are_named():
+    with pytest.raises(NotFinite, match=r"Inf in image 3 of 5 at step 3 of 4"):
+        sample("euler", Model({3: spoil("positive")}))
+
+    def two(model, d):
+        d = d.clone()
+        d[[0, 4], 1] = math.inf
+        return d
+
+    with pytest.raises(NotFinite, match=r"Inf in images 1, 5 of 5 at step 2 of 4"):
+        sample("dpmpp_2m", Model({2: two}))
+    with pytest.raises(NotFinite, match=r"NaN or Inf at step 1 of 4"):  # all of them
+        sample("euler", Model({1: lambda model, d: d * math.nan}))
+
+
+def test_of_images_run_one_by_one_the_one_is_named():
+    model = Model()
+
+    def third(x, sigma):
+        d = gaussian(VE)(x, sigma)
+        return d * math.nan if x[0, 0] == start()[2, 0] else d
+
+    with pytest.raises(NotFinite, match=r"Inf in image 3 of 5 at step 1 of 4"):
+        samplers.sample("adaptive_steps", third, start(), SIGMAS)
+    assert model.log == []
+
+
+@pytest.mark.parametrize("lag", [None, 0, 2, 99])
+def test_an_answer_beyond_all_sense_is_named_behind_which_nan_came(monkeypatch, lag):
+    """Finite, so the run goes on; what it led to says where it began."""
+    if lag is not None:
+        monkeypatch.setattr(guard, "_Sizes", Lagging)
+        monkeypatch.setattr(guard, "_ON_CPU", ())
+        monkeypatch.setattr(Lagging, "lag", lag, raising=False)
+        monkeypatch.setattr(Lagging, "under_way", [])
+    model = Model({2: lambda model, d: d * 1e30, 4: lambda model, d: d * math.nan})
+    with pytest.raises(NotFinite, match=(
+        r"at step 4 of 4 \(sigma 0.3\); its answer at step 2 of 4 \(sigma 4\) was finite, but "
+        r"reached \d.*e\+30; .*Likely causes: a model or a patch that scales its answer wrongly"
+    )):
+        sample("euler", model)
+
+
 def test_a_latent_that_was_bad_before_the_model_is_named():
     x = start()
     x[0, 0] = math.nan
