@@ -1,4 +1,7 @@
-"""A MODEL that fails when it is asked for the k-th time, as models fail in the host."""
+"""A MODEL that fails when it is asked for the k-th time, as models fail in the host; what other
+packs may hand to our nodes; and what the server's event loop has cost so far."""
+
+import time
 
 import comfy.model_management
 import comfy.samplers
@@ -9,7 +12,8 @@ class FaultyModel:
     """fault: what happens at call ``at`` (from 1): an error, NaN in an answer, memory that runs
     out once or for more than ``fits`` images from then on, or the interrupt button."""
 
-    FAULTS = ["none", "raise", "nan cond", "nan uncond", "oom once", "oom above", "interrupt"]
+    FAULTS = ["none", "raise", "nan cond", "nan uncond", "oom once", "oom above", "interrupt",
+              "huge", "nan image 1"]
 
     @classmethod
     def INPUT_TYPES(cls):
@@ -38,7 +42,11 @@ class FaultyModel:
             out = comfy.samplers.calc_cond_batch(
                 args["model"], args["conds"], args["input"], args["sigma"], args["model_options"]
             )
-            if fault.startswith("nan") and now:
+            if fault == "huge" and now:
+                return [part * 1e30 for part in out]
+            if fault == "nan image 1" and now:
+                out[0][1, ..., 3, 2] = torch.nan
+            elif fault.startswith("nan") and now:
                 out[fault == "nan uncond"][..., 3, 2] = torch.nan
             return out
 
@@ -63,4 +71,55 @@ class HalfModel:
         return (model,)
 
 
-NODE_CLASS_MAPPINGS = {"FaultyModel": FaultyModel, "HalfModel": HalfModel}
+class Any(str):
+    """A type that links to any other."""
+
+    def __ne__(self, other):
+        return False
+
+
+class Odd:
+    """What another pack might hand to a node of ours."""
+
+    LATENTS = {
+        "no mask": lambda latent: {**latent, "noise_mask": None},
+        "no images": lambda latent: {**latent, "samples": latent["samples"][:0]},
+        "ratio": lambda latent: {**latent, "downscale_ratio_temporal": 4},
+        "foreign run": lambda latent: {**latent, "stride": {"a": 1}, "stride_run": (1, 2)},
+        "torn run": lambda latent: {**latent, "stride": latent["stride"]._replace(carry=None)},
+        "no dict": lambda latent: latent["samples"],
+        "no samples": lambda latent: {"noise_mask": None},
+        "keys": lambda latent: sorted(latent),
+        "none": lambda latent: None, "number": lambda latent: 5, "text": lambda latent: "x" * 10**5,
+        "list": lambda latent: [1, 2], "dict": lambda latent: {"sampler": "euler"},
+    }
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"kind": (list(cls.LATENTS),)}, "optional": {"latent": ("LATENT",)}}
+
+    RETURN_TYPES, FUNCTION, CATEGORY = (Any("*"),), "make", "testing"
+
+    def make(self, kind, latent=None):
+        return (self.LATENTS[kind](latent),)
+
+
+try:
+    from aiohttp import web
+    from server import PromptServer
+
+    routes = PromptServer.instance.routes
+except (ImportError, AttributeError):  # loaded without a server
+    routes = None
+
+if routes is not None:
+
+    @routes.get("/faults/loop")
+    async def loop(request):
+        """CPU seconds of the loop's thread; ?dtype= sets torch's default as a pack might."""
+        if dtype := request.rel_url.query.get("dtype"):
+            torch.set_default_dtype(getattr(torch, dtype))
+        return web.json_response(time.thread_time())
+
+
+NODE_CLASS_MAPPINGS = {"FaultyModel": FaultyModel, "HalfModel": HalfModel, "Odd": Odd}
