@@ -27,13 +27,13 @@ def images_of(host: Any, x: torch.Tensor, seed: int) -> tuple[int, ...]:
     are those from 0 on. Reads a few values from the device, once, before the first step.
     """
     count, noise = x.shape[0], getattr(host, "noise", None)
-    if not isinstance(noise, torch.Tensor) or noise.shape != x.shape or noise[0].numel() < _HEAD:
+    size = x[0].numel() if count else 0
+    if not isinstance(noise, torch.Tensor) or noise.shape != x.shape or size < _HEAD:
         return tuple(range(count))
-    size = noise[0].numel()
     heads = noise.reshape(count, size)[:, :_HEAD].float().cpu()
 
     def draws(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator)[..., :_HEAD]
+        return torch.randn(shape, generator=generator, dtype=torch.float32)[..., :_HEAD]
 
     generator = torch.Generator().manual_seed(seed)
     if not heads.any() or torch.equal(heads, draws(count, size if count > 1 else _HEAD)):
