@@ -12,7 +12,7 @@ from ..names import a1111
 from ..names.resolve import Pair, resolve, split
 from ..registry import Options
 from . import infotext
-from .remarks import leftovers, prompt_remarks, without_tags
+from .remarks import leftovers, prompt_remarks, short, without_tags
 from .settings import Settings
 
 SEED_MAX = 2**64 - 1
@@ -278,14 +278,15 @@ class _Reader:
         """Set one option; what the sampler or schedule does not have, or not accept, is noted."""
         if name not in options.OPTIONS:
             if key != "RNG":
-                self.notes.append(f"{key}: {value} has no counterpart here and was left out")
+                shown = short(str(value))
+                self.notes.append(f"{key}: {shown} has no counterpart here and was left out")
             return
         if name == "s_tmax" and value == 0:
             return  # no limit
         try:
             options.OPTIONS[name].check(value)
         except ValueError as error:
-            self.notes.append(f"{key}: {value} was left out: {error}")
+            self.notes.append(f"{key}: {short(str(value))} was left out: {error}")
             return
         into[name] = value
 

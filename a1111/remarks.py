@@ -58,7 +58,7 @@ def without_tags(prompt: str) -> str:
 def prompt_remarks(*prompts: str) -> list[str]:
     """What A1111's prompts say that ComfyUI's text encoding reads otherwise, as sentences."""
     found = [prompt[start:end] for prompt in prompts for start, end in tags(prompt)]
-    said = [f"{_short(tag)}: taken out of the prompt; load it with a LoRA loader" for tag in found]
+    said = [f"{short(tag)}: taken out of the prompt; load it with a LoRA loader" for tag in found]
     text = "\n".join(prompts)
     bare = text.replace("\\[", "").replace("\\(", "")
     if "[" in bare:
@@ -80,9 +80,10 @@ def leftovers(said: Mapping[str, str], taken: Collection[str]) -> list[str]:
             continue
         start = next((start for start in _HINTS if key.startswith(start)), None)
         hint = "" if start is None else _HINTS[start]
-        lines.append(f"{key}: {_short(value)}" + (f" ({hint})" if hint else ""))
+        lines.append(f"{short(key)}: {short(value)}" + (f" ({hint})" if hint else ""))
     return lines
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """The beginning of a text, as a line on a node has room for."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

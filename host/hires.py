@@ -80,7 +80,7 @@ def second_pass(
         f"latent {before[1]} x {before[0]} to {after[1]} x {after[0]}: {choice.sampler.called} on "
         f"{choice.schedule.called}, cfg {asked.cfg:g}, seed {asked.seed}", *choice.notes,
     ]
-    if latents.STOPPED in latent:
+    if latents.stopped_in(latent):
         notes.append("warning: the first pass stopped early, its latent still holds noise")
     asked = replace(asked, choice=replace(choice, notes=tuple(notes)))
     return ksample(model, asked, positive, negative, large)

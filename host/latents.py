@@ -59,6 +59,12 @@ def seed_before(latent: dict[str, Any], seed: int) -> int:
     return before.seed if before else seed
 
 
+def stopped_in(latent: dict[str, Any]) -> Stopped | None:
+    """The stopped run that a LATENT carries; what others keep there is theirs."""
+    found = latent.get(STOPPED)
+    return found if isinstance(found, Stopped) else None
+
+
 def _whole(stopped: Stopped) -> bool:
     """Whether what a LATENT carries is all that a run needs to go on."""
     carry = stopped.carry
@@ -72,8 +78,8 @@ def resumable(
     latent: dict[str, Any], sampler: str, options: Options, sigmas: torch.Tensor
 ) -> tuple[Stopped | None, str | None]:
     """The stopped run that a LATENT carries, or None with the reason why it cannot go on."""
-    stopped = latent.get(STOPPED)
-    if not isinstance(stopped, Stopped):
+    stopped = stopped_in(latent)
+    if stopped is None:
         return None, None
     if not _whole(stopped):
         return None, "new start: what the latent tells of the run before is not whole"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -139,19 +140,25 @@ def _initial_noise(latent: dict[str, Any], seed: int, add_noise: bool) -> torch.
     return empty(samples) if empty else torch.zeros_like(samples, device="cpu")
 
 
+def _of_the_models_shape(model: Any, latent: dict[str, Any]) -> dict[str, Any]:
+    """The LATENT, where it is empty with the channels and the size that the model has.
+
+    Newer hosts tell in the latent what an empty one has to be rescaled by; that is done then.
+    """
+    ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
+    fix = comfy.sample.fix_empty_latent_channels
+    known = inspect.signature(fix).parameters
+    samples = fix(model, latent["samples"], **{k: v for k, v in ratios.items() if k in known})
+    return {**{k: v for k, v in latent.items() if k not in ratios}, "samples": samples}
+
+
 def ksample(
     model: Any, asked: Asked, positive: Any, negative: Any, latent: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sample ``latent`` and tell what it cost: returns (LATENT, report)."""
     started, choice = time.perf_counter(), asked.choice
-    # Newer hosts tell in the latent what an empty one has to be rescaled by; then it is done.
-    ratios = {
-        key: value for key, value in latents.checked(latent).items()
-        if key.startswith("downscale_ratio_")
-    }
-    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
-    latent = {key: value for key, value in latent.items() if key not in ratios}
-    latent["samples"] = samples
+    latent = _of_the_models_shape(model, latents.checked(latent))
+    samples = latent["samples"]
     results: list[Result | None] = [None]  # none, of a SAMPLER that does not tell
     duties = Duties(choice.settings, asked.box, results.append)
     if choice.a1111 is None:
@@ -184,7 +191,7 @@ def ksample(
     out[latents.RECORD] = Record(seed, asked.steps, asked.cfg, kept)
     report["model_calls"] = result and result.calls
     notes = [*run.notes, *(result.notes if result else ())]
-    if latents.STOPPED in latent and result is not None and result.stochastic:
+    if latents.stopped_in(latent) and result is not None and result.stochastic:
         notes.append(_other_seed(seed, asked.seed))
     if result is not None and result.taken:
         report["accepted"] = sum(image.accepted for image in result.taken)

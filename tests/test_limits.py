@@ -14,6 +14,7 @@ import torch
 from problems import gaussian
 from stride import names, samplers, schedules
 from stride.a1111 import generation, infotext, png
+from stride.a1111.report import report
 from stride.engine.streams import GENERATORS, A1111Noise
 from stride.guidance.strength import Points
 from stride.names.packs import PACKS
@@ -200,6 +201,19 @@ def test_a_text_is_written_in_linear_time(shape):
         infotext.with_seed(infotext.write(text, text, dict(Steps=1, Sampler=text, Seed=3)), 1)
 
     assert cost(write, 40_000) < 8 * cost(write, 10_000) + 2e-3
+
+
+@pytest.mark.parametrize("text", [
+    f"a{LINE}, {'Key' * 10**5}: 1", f"a{LINE}, Key: {'x' * 10**6}", f"a{LINE}, Eta: {'9' * 10**6}",
+    f"<lora:{'x' * 10**6}>{LINE}", f"a{LINE}, Size: {'9' * 4}x64, Version: {'1.' * 10**5}",
+    "a" + LINE + ', Stride options: "{\\"sampler\\": {\\"eta\\": \\"' + "x" * 10**6 + '\\"}}"',
+    "a" + LINE + ', Stride options: "{\\"sampler\\": {\\"zeta\\": \\"' + "x" * 10**6 + '\\"}}"',
+])  # fmt: skip
+def test_what_is_said_of_a_text_is_short(text):
+    """Besides the prompts, which are whole."""
+    found = generation.read(text)
+    assert found.notes and all(len(note) < 500 for note in found.notes)
+    assert len(report(found, "a text")) < 5000
 
 
 # Pictures ---------------------------------------------------------------------------------------
