@@ -21,6 +21,7 @@ import torch
 from .table import Draw
 
 if TYPE_CHECKING:
+    from .run import Noise
     from .streams import A1111Noise
 
 KEYED = ("independent", "path")  # what the option noise calls the sources of this file
@@ -161,6 +162,21 @@ class PathNoise:
                 self._nodes[level] = interval, normals
             out.add_(normals, alpha=weight)
         return out
+
+
+class Scaled:
+    """Another source's noise, ``scale`` times as strong: for models trained on stronger noise."""
+
+    def __init__(self, noise: Noise, scale: float) -> None:
+        self.noise, self.scale = noise, scale
+
+    def of(self, k: int) -> Scaled:
+        """The noise of image k of the batch alone."""
+        return Scaled(self.noise.of(k), self.scale)
+
+    def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """Noise of standard deviation ``scale`` like ``like`` [images, ...]."""
+        return self.noise(like, draw) * self.scale
 
 
 def source(

@@ -75,6 +75,14 @@ def process_of(model_sampling: Any) -> Process:
     return FLOW if isinstance(model_sampling, comfy.model_sampling.CONST) else VE
 
 
+def noise_scale_of(model_sampling: Any) -> float:
+    """Standard deviation of the noise that a model was trained on, per sigma; 1 but for a few.
+
+    Newer hosts (HiDream-O1, node ModelNoiseScale) multiply a run's initial noise by it.
+    """
+    return float(getattr(model_sampling, "noise_scale", 1.0))
+
+
 def spec_of(model_sampling: Any, family: str = "") -> schedules.ModelSpec:
     """What a schedule has to know of the host's ``model_sampling``, which knows no family."""
 

@@ -8,13 +8,13 @@ from typing import Any
 import comfy.k_diffusion.sampling
 import torch
 
+from ...engine.noise import Scaled
 from ...engine.run import Noise
 from ...engine.streams import Stream
 from ...engine.table import Draw
+from ..lists.model import noise_scale_of, sampling_of
 
 NoiseSampler = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # k-diffusion's
-
-
 _HEAD = 16  # values that torch's generator makes at once, and that tell two images apart
 _SEARCHED = 64, 1 << 24  # images, and values in all, that are drawn to find an index
 
@@ -46,6 +46,15 @@ def images_of(host: Any, x: torch.Tensor, seed: int) -> tuple[int, ...]:
         if len(found) == count:
             return tuple(found[row] for row in range(count))
     return tuple(range(count))
+
+
+def trained(noise: Noise, host: Any) -> Noise:
+    """``noise`` as strong as the model was trained on it. host: what a sampler function is given.
+
+    The host does the same to the initial noise, and within its own samplers to most fresh noise.
+    """
+    scale = noise_scale_of(sampling_of(host))  # 1 where a wrapper hides it
+    return noise if scale == 1 else Scaled(noise, scale)
 
 
 class _Refused:

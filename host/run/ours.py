@@ -17,10 +17,10 @@ from ...names import PREFIX
 from ...process import FLOW, VE, Process
 from ...registry import Options
 from ...samplers import Sampler
-from ..lists.model import process_of, sampling_of
+from ..lists.model import noise_scale_of, process_of, sampling_of
 from .function import NOISE, SamplerFunction
 from .model import HostModel, masked, shows_what_is_kept
-from .noise import GivenNoise, HostNoise, NoiseSampler, images_of
+from .noise import GivenNoise, HostNoise, NoiseSampler, images_of, trained
 from .patches import RUN, PatchedRun
 from .result import Result, Stopped
 from .swaps import swapped
@@ -32,7 +32,8 @@ class Terms:
     """How another program begins and ends a run, where it differs from the host.
 
     The run starts from ``latent * (the picture) + noise * (the initial noise)``, whatever scaling
-    the host has, and its result is multiplied by ``result``. source: latent -> fresh noise.
+    the host has but its model's strength of noise, and its result is multiplied by ``result``.
+    source: latent -> fresh noise.
     """
 
     latent: float
@@ -43,7 +44,8 @@ class Terms:
 
     def start(self, host: Any) -> torch.Tensor:
         """The first latent from what the host hands to a sampler function."""
-        return self.noise * host.noise + self.latent * host.latent_image
+        scale = self.noise * noise_scale_of(sampling_of(host))
+        return scale * host.noise + self.latent * host.latent_image
 
 
 class Call(NamedTuple):
@@ -153,7 +155,7 @@ class HostRun(SamplerFunction):
         try:
             carry = run(
                 build, watch.over(model), state, [*levels, *self.ahead], process,
-                noise=self._noise(call, x), until=len(levels) - 1, carry=before,
+                noise=trained(self._noise(call, x), call.host), until=len(levels) - 1, carry=before,
                 on_step=watch.step,
             )
             end = carry.x
