@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import comfy.k_diffusion.sampling
+import comfy.sample
+import comfy.samplers
 import torch
 
 from ...engine.noise import Scaled
@@ -55,6 +57,23 @@ def trained(noise: Noise, host: Any) -> Noise:
     """
     scale = noise_scale_of(sampling_of(host))  # 1 where a wrapper hides it
     return noise if scale == 1 else Scaled(noise, scale)
+
+
+def of_the_kept(
+    sampler: str, noise: torch.Tensor, seed: int, images: tuple[int, ...]
+) -> torch.Tensor:
+    """The noise of what a mask keeps, like ``noise`` [B, ...], the run's own.
+
+    The host has other noise there than the run's for the samplers that it says so of: ``ddim``.
+    images: their indices. As in the host, the global generator is left where the draw ends.
+    """
+    known = comfy.samplers.SAMPLER_NAMES
+    theirs = comfy.samplers.sampler_object(sampler) if sampler in known else None
+    if not getattr(theirs, "inpaint_options", {}).get("random", False):
+        return noise
+    several = None if images == tuple(range(len(images))) else images  # else all at once
+    drawn: torch.Tensor = comfy.sample.prepare_noise(noise, seed + 1, several)
+    return drawn.to(noise.device)
 
 
 class _Refused:

@@ -20,7 +20,7 @@ from ...samplers import Sampler
 from ..lists.model import noise_scale_of, process_of, sampling_of
 from .function import NOISE, SamplerFunction
 from .model import HostModel, masked, shows_what_is_kept
-from .noise import GivenNoise, HostNoise, NoiseSampler, images_of, trained
+from .noise import GivenNoise, HostNoise, NoiseSampler, images_of, of_the_kept, trained
 from .patches import RUN, PatchedRun
 from .result import Result, Stopped
 from .swaps import swapped
@@ -52,13 +52,15 @@ class Call(NamedTuple):
     """What the host calls a sampler function with.
 
     host: its model, with the noise and the picture of a run with a mask, or what a wrapper of
-    another pack shows of it. noise: fresh noise of whoever called, in place of ours.
+    another pack shows of it. images: the index of each in its seed's batch. noise: fresh noise of
+    whoever called, in place of ours.
     """
 
     host: Any
     x: torch.Tensor
     sigmas: torch.Tensor
     extra: dict[str, Any]
+    images: tuple[int, ...]
     noise: NoiseSampler | None = None
 
     @property
@@ -124,9 +126,12 @@ class HostRun(SamplerFunction):
         if options:
             run = replace(self, options=self.sampler.configure(self.options, **options))
             return run(model, x, sigmas, extra_args, callback, disable, noise_sampler)
-        call, mask = Call(model, x, sigmas, dict(extra_args or {}), noise_sampler), nullcontext()
+        extra = dict(extra_args or {})
+        images = self.images or images_of(model, x, extra.get("seed") or 0)
+        call = Call(model, x, sigmas, extra, images, noise_sampler)
         if self.resume or self.ahead:
-            call, mask = self._seen_whole(call), self._inpainting(call)
+            call = self._seen_whole(call)
+        mask = self._inpainting(call)
         with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar, mask:
             result = self._run(call, callback, bar)
         if self.duties.tell is not None:
@@ -214,12 +219,20 @@ class HostRun(SamplerFunction):
         """
         if call.masked is None:
             return nullcontext()
-        kept = self.resume and self.resume.masked or ()
-        return swapped([
-            (call.host, "sigmas", self._all_levels(call)),
-            *((call.host, name, tensor.to(call.x.device))
-              for name, tensor in zip(("noise", "latent_image"), kept)),
-        ])
+        noise, picture = (self.resume.masked if self.resume else None) or self._kept(call)
+        swaps = [(call.host, "noise", noise.to(call.x.device)),
+                 (call.host, "latent_image", picture.to(call.x.device))]
+        if self.resume or self.ahead:
+            swaps.append((call.host, "sigmas", self._all_levels(call)))
+        return swapped(swaps)
+
+    def _kept(self, call: Call) -> tuple[torch.Tensor, torch.Tensor]:
+        """The noise and the picture of what a mask keeps, where the run begins here."""
+        noise, picture = call.host.noise, call.host.latent_image
+        if self.terms is None:
+            seed = call.extra.get("seed") or 0
+            noise = of_the_kept(self.sampler.name, noise, seed, call.images)
+        return noise, picture
 
     def _resumed(self, state: torch.Tensor) -> tuple[Carry | None, list[str]]:
         """The run to go on with, or None with the reason why not."""
@@ -242,8 +255,7 @@ class HostRun(SamplerFunction):
         if self.terms:
             return self.terms.source(x)
         kind = getattr(self.options, "noise", KEYED[0])
-        seed = call.extra.get("seed") or 0
-        images = self.images or images_of(call.host, x, seed)
+        seed, images = call.extra.get("seed") or 0, call.images
         if kind in KEYED:
             return source(self.options, seed, images)
         brownian = self.sampler.brownian
