@@ -22,7 +22,6 @@ from .table import Draw
 
 if TYPE_CHECKING:
     from .run import Noise
-    from .streams import A1111Noise
 
 KEYED = ("independent", "path")  # what the option noise calls the sources of this file
 _WORD = 0xFFFFFFFFFFFFFFFF
@@ -179,13 +178,41 @@ class Scaled:
         return self.noise(like, draw) * self.scale
 
 
+class Clipped:
+    """Another source's noise, cut at ``times`` its own standard deviation.
+
+    together: that of the whole batch, as the host takes it; else of each image.
+    """
+
+    def __init__(self, noise: Noise, times: float, together: bool = False) -> None:
+        self.noise, self.times, self.together = noise, times, together
+
+    def of(self, k: int) -> Clipped:
+        """The noise of image k of the batch alone."""
+        return Clipped(self.noise.of(k), self.times, self.together)
+
+    def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """The noise like ``like`` [images, ...], no value beyond the cut."""
+        drawn = self.noise(like, draw)
+        axes = [*range(0 if self.together else 1, drawn.ndim)]
+        limit = self.times * drawn.std(axes, keepdim=True)
+        return drawn.clamp(-limit, limit)
+
+
 def source(
     options: Any, seed: int, images: Sequence[int], brownian: bool = False
-) -> KeyedNoise | PathNoise | A1111Noise:
+) -> Noise:
     """The fresh noise that a sampler's ``options`` ask for, independent draws if they do not.
 
     brownian: whether A1111 and the host draw this sampler's noise from a Brownian tree.
     """
+    noise = _stream(options, seed, images, brownian)
+    clip = getattr(options, "noise_clip_std", 0.0)
+    return Clipped(noise, clip) if clip else noise
+
+
+def _stream(options: Any, seed: int, images: Sequence[int], brownian: bool) -> Noise:
+    """``source`` before any cut."""
     kind = getattr(options, "noise", KEYED[0])
     if kind in KEYED:
         return (PathNoise if kind == "path" else KeyedNoise)(seed, images)

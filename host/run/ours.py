@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import comfy.k_diffusion.sampling
+import comfy.utils
 import torch
 
-from ...engine.noise import KEYED, source
+from ...engine.noise import KEYED, Clipped, source
 from ...engine.run import Carry, Noise, OnStep, Plan, run
 from ...engine.table import alike
 from ...names import PREFIX
@@ -154,6 +155,12 @@ class HostRun(SamplerFunction):
 
         def build(whole: tuple[float, ...], process: Process) -> Plan:
             plans.append(self.sampler.planned(whole, process, self.options))
+            if plans[0].grows and call.masked:
+                raise ValueError(
+                    f"'{self.sampler.name}' with scale_ratio changes the latent's size on the way, "
+                    "and a noise mask keeps a picture of the first size; set scale_ratio to 1, or "
+                    "take the mask off"
+                )
             return plans[0]
 
         carry = None
@@ -161,7 +168,7 @@ class HostRun(SamplerFunction):
             carry = run(
                 build, watch.over(model), state, [*levels, *self.ahead], process,
                 noise=trained(self._noise(call, x), call.host), until=len(levels) - 1, carry=before,
-                on_step=watch.step,
+                on_step=watch.step, resize=self._resize,
             )
             end = carry.x
         except Interrupted:
@@ -248,6 +255,12 @@ class HostRun(SamplerFunction):
             patches.sigmas = (*past, *levels, *self.ahead)
         patches.memory = dict(self.resume.guidance) if self.resume and before else {}
 
+    def _resize(self, x: torch.Tensor, extent: tuple[int, int]) -> torch.Tensor:
+        """x [B, C, ..., H, W] at another (H, W), by the host."""
+        method = getattr(self.options, "upscale_method", "")
+        height, width = extent
+        return comfy.utils.common_upscale(x, width, height, method, "disabled")
+
     def _noise(self, call: Call, x: torch.Tensor) -> Noise:
         """Where the run's fresh noise comes from."""
         if call.noise is not None:
@@ -260,7 +273,9 @@ class HostRun(SamplerFunction):
             return source(self.options, seed, images)
         brownian = self.sampler.brownian
         if kind == "host":
-            return HostNoise(x, call.sigmas, seed, brownian, self.on_device)
+            stream = HostNoise(x, call.sigmas, seed, brownian, self.on_device)
+            clip = getattr(self.options, "noise_clip_std", 0.0)
+            return Clipped(stream, clip, together=True) if clip else stream
         if kind == "a1111" and brownian:  # one tree for each image
             return HostNoise(x, call.sigmas, [seed + image for image in images], True, False)
         return source(self.options, seed, images, brownian)

@@ -98,7 +98,7 @@ def test_options_reach_the_run(host, scene):
     [
         ("euler", {"order": 2}, "'euler' has no option 'order'; its options:"),
         ("euler", {"noise": "pink"}, "pink"),
-        ("euler", {"eta": 3.0}, "eta"),
+        ("euler", {"eta": 101.0}, "eta"),
     ],
 )
 def test_a_bad_option_is_refused(host, scene, sampler, options, says):
