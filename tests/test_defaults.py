@@ -137,6 +137,7 @@ SAMPLERS = {
 }
 
 ENDS = "ours: 0 is the model's own end, as in A1111's sigma_min and sigma_max"
+SIZE = "ours: 0 is the connected latent's; without one " + HOST + "Flux2Scheduler, LTXVScheduler"
 FLUX = "black-forest-labs/flux get_schedule "
 SCHEDULES = {
     spec.Range: {"sigma_min": (0.0, ENDS), "sigma_max": (0.0, ENDS)},
@@ -168,7 +169,7 @@ SCHEDULES = {
         "terminal": (0.0, "ours: 0 for the same scheduler's shift_terminal=None"),
     },
     flow.Size: {
-        "width": (1024, HOST + "Flux2Scheduler"), "height": (1024, HOST + "Flux2Scheduler"),
+        "width": (0, SIZE), "height": (0, SIZE),
     },
     flow.FluxShift: {
         "by": ("size", FLUX + "with shift=True: mu is made of the size"),
@@ -179,7 +180,7 @@ SCHEDULES = {
         "terminal": (0.0, "ours: 0 for diffusers' shift_terminal=None"),
     },
     flow.LTXV: {
-        "tokens": (4096, HOST + "LTXVScheduler without a latent"),
+        "tokens": (0, SIZE),
         "base_shift": (0.95, LTX + "min_shift; " + HOST + "LTXVScheduler"),
         "max_shift": (2.05, LTX + "max_shift; " + HOST + "LTXVScheduler"),
         "stretch": (True, HOST + "LTXVScheduler"),

@@ -58,8 +58,8 @@ def test_the_node_tells_which_options_belong_to_a_name(object_info, node, choice
     belongs = inputs["required"][choice][1]["stride_options"]
     assert set(belongs) == set(registry.names)
     names = set().union(*belongs.values())
-    assert names | {"options"} == set(inputs["optional"])
-    assert not names & {*inputs["required"], "options", "name", "stride_curve"}
+    assert names == set(inputs["optional"]) - {"options", "latent"}
+    assert not names & {*inputs["required"], "options", "latent", "name", "stride_curve"}
     for entry in registry:
         assert belongs[entry.name] == vars(entry.options)
 
