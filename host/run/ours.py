@@ -21,7 +21,16 @@ from ...samplers import Sampler
 from ..lists.model import noise_scale_of, process_of, sampling_of
 from .function import NOISE, SamplerFunction
 from .model import HostModel, masked, shows_what_is_kept
-from .noise import GivenNoise, HostNoise, NoiseSampler, images_of, of_the_kept, trained
+from .noise import (
+    GivenNoise,
+    HostNoise,
+    NoiseSampler,
+    Spares,
+    images_of,
+    of_the_kept,
+    trained,
+    with_their_window,
+)
 from .patches import RUN, PatchedRun
 from .result import Result, Stopped
 from .swaps import swapped
@@ -154,7 +163,8 @@ class HostRun(SamplerFunction):
         plans: list[Plan] = []  # the run's, once it has begun
 
         def build(whole: tuple[float, ...], process: Process) -> Plan:
-            plans.append(self.sampler.planned(whole, process, self.options))
+            options = with_their_window(self.options, sampling_of(call.host))
+            plans.append(self.sampler.planned(whole, process, options))
             if plans[0].grows and call.masked:
                 raise ValueError(
                     f"'{self.sampler.name}' with scale_ratio changes the latent's size on the way, "
@@ -273,7 +283,8 @@ class HostRun(SamplerFunction):
             return source(self.options, seed, images)
         brownian = self.sampler.brownian
         if kind == "host":
-            stream = HostNoise(x, call.sigmas, seed, brownian, self.on_device)
+            spares = Spares.of(self.sampler.name, self.options, call.sigmas.tolist())
+            stream = HostNoise(x, call.sigmas, seed, brownian, self.on_device, spares)
             clip = getattr(self.options, "noise_clip_std", 0.0)
             return Clipped(stream, clip, together=True) if clip else stream
         if kind == "a1111" and brownian:  # one tree for each image

@@ -201,8 +201,9 @@ def test_the_schedule_node_tells_which_model_it_ran_with(host, scene):
 
 # The host's noise takes the whole batch from one stream, in order.
 @pytest.mark.parametrize(
-    "sampler", ["euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde", "dpm_2_ancestral", "lcm"]
-)
+    "sampler", ["euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde", "dpm_2_ancestral", "lcm",
+                "euler_ancestral_cfg_pp"],
+)  # fmt: skip
 def test_host_noise_gives_yesterdays_picture(host, scene, sampler):
     """With noise = host a stochastic sampler draws what the host's own draws, to rounding.
 
