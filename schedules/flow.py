@@ -136,7 +136,7 @@ def size_remark(spec: ModelSpec, steps: int, options: Size | LTXV) -> str | None
         return f"for {spec.canvas}"
     default = f"{_SIDE} x {_SIDE} px" if sides else f"{_CELLS} tokens"
     given = "width and height" if sides else "tokens"
-    return f"no latent is connected: for {default}, unless {given} say another size"
+    return f"where no latent is connected: for {default}, unless {given} say another size"
 
 
 def _mu(tokens: int, base: tuple[int, float], top: tuple[int, float]) -> float:
