@@ -273,8 +273,10 @@ class HostRun(SamplerFunction):
 
     def _noise(self, call: Call, x: torch.Tensor) -> Noise:
         """Where the run's fresh noise comes from."""
+        clip = getattr(self.options, "noise_clip_std", 0.0)
         if call.noise is not None:
-            return GivenNoise(call.noise)
+            given = GivenNoise(call.noise)
+            return Clipped(given, clip, together=True) if clip else given
         if self.terms:
             return self.terms.source(x)
         kind = getattr(self.options, "noise", KEYED[0])
@@ -285,7 +287,6 @@ class HostRun(SamplerFunction):
         if kind == "host":
             spares = Spares.of(self.sampler.name, self.options, call.sigmas.tolist())
             stream = HostNoise(x, call.sigmas, seed, brownian, self.on_device, spares)
-            clip = getattr(self.options, "noise_clip_std", 0.0)
             return Clipped(stream, clip, together=True) if clip else stream
         if kind == "a1111" and brownian:  # one tree for each image
             return HostNoise(x, call.sigmas, [seed + image for image in images], True, False)
