@@ -168,7 +168,8 @@ def fit(entry, spec, steps):
     for part, word in (("timesteps", "timesteps"), ("log-SNR", "mapped"), ("same range", "range")):
         if part in note:
             found.append(word)
-    if entry.remark and not found:
+    by_size = "latent" in note  # the remark tells for which picture, and no model
+    if entry.remark and not found and not by_size:
         found.append("own")
     first = float(entry.sigmas(spec, steps)[0])
     if first < 0.99 * spec.sigma_max:

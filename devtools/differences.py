@@ -60,10 +60,10 @@ REASONS = {
     "dpmpp_2m_sde_heun": START,
     "dpmpp_3m_sde": START,
     "ipndm_v": "ComfyUI has the published coefficients, which are wrong from order 3 on",
-    "sa_solver": (
-        "ours adds noise in one window of log-SNR on every model, ComfyUI in a part of its time"
-    ),
-    "sa_solver_pece": "as sa_solver",
+    "sa_solver": START,
+    "sa_solver_pece": START,
+    "seeds_2": START,
+    "seeds_3": START,
 }
 
 

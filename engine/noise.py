@@ -21,7 +21,7 @@ import torch
 from .table import Draw
 
 if TYPE_CHECKING:
-    from .streams import A1111Noise
+    from .run import Noise
 
 KEYED = ("independent", "path")  # what the option noise calls the sources of this file
 _WORD = 0xFFFFFFFFFFFFFFFF
@@ -163,13 +163,56 @@ class PathNoise:
         return out
 
 
+class Scaled:
+    """Another source's noise, ``scale`` times as strong: for models trained on stronger noise."""
+
+    def __init__(self, noise: Noise, scale: float) -> None:
+        self.noise, self.scale = noise, scale
+
+    def of(self, k: int) -> Scaled:
+        """The noise of image k of the batch alone."""
+        return Scaled(self.noise.of(k), self.scale)
+
+    def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """Noise of standard deviation ``scale`` like ``like`` [images, ...]."""
+        return self.noise(like, draw) * self.scale
+
+
+class Clipped:
+    """Another source's noise, cut at ``times`` its own standard deviation.
+
+    together: that of the whole batch, as the host takes it; else of each image.
+    """
+
+    def __init__(self, noise: Noise, times: float, together: bool = False) -> None:
+        self.noise, self.times, self.together = noise, times, together
+
+    def of(self, k: int) -> Clipped:
+        """The noise of image k of the batch alone."""
+        return Clipped(self.noise.of(k), self.times, self.together)
+
+    def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """The noise like ``like`` [images, ...], no value beyond the cut."""
+        drawn = self.noise(like, draw)
+        axes = [*range(0 if self.together else 1, drawn.ndim)]
+        limit = self.times * drawn.std(axes, keepdim=True)
+        return drawn.clamp(-limit, limit)
+
+
 def source(
     options: Any, seed: int, images: Sequence[int], brownian: bool = False
-) -> KeyedNoise | PathNoise | A1111Noise:
+) -> Noise:
     """The fresh noise that a sampler's ``options`` ask for, independent draws if they do not.
 
     brownian: whether A1111 and the host draw this sampler's noise from a Brownian tree.
     """
+    noise = _stream(options, seed, images, brownian)
+    clip = getattr(options, "noise_clip_std", 0.0)
+    return Clipped(noise, clip) if clip else noise
+
+
+def _stream(options: Any, seed: int, images: Sequence[int], brownian: bool) -> Noise:
+    """``source`` before any cut."""
     kind = getattr(options, "noise", KEYED[0])
     if kind in KEYED:
         return (PathNoise if kind == "path" else KeyedNoise)(seed, images)

@@ -191,10 +191,11 @@ class Recorder:
         return self.sigmas[i] if i < len(self.sigmas) else math.nan
 
     def _measure(self, before: torch.Tensor, x: torch.Tensor | None) -> None:
-        """How far the last step went, from before to x; unknown where x is None."""
-        moved = before.new_full((), math.nan) if x is None else (
-            _root_mean_square((x - before).float())
-        )
+        """How far the last step went, from before to x; unknown without x, or at another size."""
+        if x is None or x.shape != before.shape:
+            moved = before.new_full((), math.nan)
+        else:
+            moved = _root_mean_square((x - before).float())
         self._moved.append(moved.float())
 
     def finish(
@@ -207,7 +208,7 @@ class Recorder:
             memory = torch.cuda.max_memory_allocated(x.device)
             memory_kind = "the most that torch held on the GPU, the model included"
         if self._before is not None:
-            self._measure(self._before, x if x.shape == self._before.shape else None)
+            self._measure(self._before, x)
         self._before = None
         numbers = torch.stack(self._numbers).tolist() if self._numbers else []
         moved = torch.stack(self._moved).tolist() if self._moved else []

@@ -11,6 +11,7 @@ import torch
 from ..process import Process
 from .guard import Guard
 from .model import Answer, Denoise, Function, Model
+from .resize import Resize
 from .table import Draw, Ref, Row, check_sigmas
 
 OnStep = Callable[[dict[str, Any]], None]
@@ -33,9 +34,8 @@ class Plan(Protocol):
     def sigmas(self) -> tuple[float, ...]:
         """The levels of the run since its cold start."""
 
-    @property
-    def s_noise(self) -> float:
-        """Multiplier of all fresh noise."""
+    def gain(self, row: Row) -> float:
+        """Multiplier of the fresh noise that comes with ``row``."""
 
     @property
     def peak_memory(self) -> int | None:
@@ -52,6 +52,10 @@ class Plan(Protocol):
     @property
     def guided(self) -> bool:
         """Whether rows read the unconditional answer."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether the latent changes its size on the way."""
 
     @property
     def alone(self) -> bool:
@@ -76,12 +80,14 @@ class Carry:
     """All that a later run needs to go on exactly where this one stopped.
 
     sigmas: the levels visited since the cold start; x is at the last one.
-    memory: remembered tensors by (kind, row), see ``table.Ref``.
+    memory: remembered tensors by (kind, row), see ``table.Ref``. extent: the height and width that
+    the run began with, if it changes them.
     """
 
     sigmas: tuple[float, ...]
     x: torch.Tensor
     memory: dict[Ref, torch.Tensor]
+    extent: tuple[int, int] | None = None
 
 
 def run(
@@ -95,6 +101,7 @@ def run(
     until: int | None = None,
     carry: Carry | None = None,
     on_step: OnStep | None = None,
+    resize: Resize | None = None,
 ) -> Carry:
     """Run the steps between ``sigmas`` and return x with what a next run would need.
 
@@ -105,6 +112,7 @@ def run(
     until: stop after this many steps (the later sigmas then only tell the table what follows).
     carry: what an earlier run returned; its last sigma must be ``sigmas[0]``.
     on_step: called once a step, before it is taken, with i, x, denoised, sigma, sigma_hat.
+    resize: for a plan whose latent grows.
     Raises ValueError for bad sigmas or a wrong shape, NotFinite for NaN or Inf.
     """
     sigmas = check_sigmas(sigmas, process)
@@ -120,6 +128,8 @@ def run(
         return Carry((past + sigmas)[: len(past) + until + 1], x, {})
     model = denoise if isinstance(denoise, Model) else Function(denoise)
     whole = Machine(plan, len(past), model, noise, x, memory, on_step)
+    if plan.grows:
+        whole.can_grow(resize, carry.extent if carry else None)
     del x, memory  # the machine forgets them once they are used, and so must this frame
     machines = whole.images() if plan.alone else [whole]
     for machine in machines:
@@ -127,7 +137,7 @@ def run(
             machine.take(k, row)
         machine.guard.finish()
     x = machine.x if machine is whole else torch.cat([machine.x for machine in machines])
-    return Carry((past + sigmas)[: len(past) + until + 1], x, machine.memory)
+    return Carry((past + sigmas)[: len(past) + until + 1], x, machine.memory, machine.extent)
 
 
 def _resume(
@@ -157,7 +167,24 @@ class Machine:
         self.plan, self.past, self.model, self.noise = plan, past, model, noise
         self.x, self.memory, self.on_step = x, memory, on_step
         self.guard = Guard(plan.sigmas, past, model.computes_in, image)
+        self.extent: tuple[int, int] | None = None
+        self._resize: Resize | None = None
         self._shown = past - 1  # last step that the callback saw
+
+    def can_grow(self, resize: Resize | None, extent: tuple[int, int] | None) -> None:
+        """Get what rows of another size need. extent: the run's first, unless it begins here.
+
+        Raises ValueError where there is no way to resize, or no height and width.
+        """
+        if resize is None:
+            raise ValueError("this sampler changes the latent's size, which is not possible here")
+        if self.x.ndim < 4:
+            raise ValueError(
+                "a latent of pictures [batch, channels, height, width] or of a video can change "
+                f"its size on the way, this one is {list(self.x.shape)}"
+            )
+        height, width = self.x.shape[-2:]
+        self._resize, self.extent = resize, extent or (height, width)
 
     def images(self) -> list[Machine]:
         """One machine for each image of the batch."""
@@ -194,9 +221,13 @@ class Machine:
         x = self.combined(row)
         if self.plan.alone and not row.calls and row.d and row.step > self._shown:
             self._show(row, self.memory["d", next(iter(row.d))])  # known from the step before
+        if self._resize is not None and self.extent is not None:
+            height, width = (max(round(size * row.size), 1) for size in self.extent)
+            if x.shape[-2:] != (height, width):
+                x = self._resize(x, (height, width))
         for draw in row.noise:
             if draw.weight:
-                x.add_(self.noise(x, draw), alpha=draw.weight * self.plan.s_noise)
+                x.add_(self.noise(x, draw), alpha=draw.weight * self.plan.gain(row))
         for draw in row.excess:
             x.add_(self.noise(x, draw), alpha=draw.weight)
         self.x = x

@@ -92,6 +92,8 @@ class Stepper:
     ) -> None:
         if not isinstance(table, Table):
             raise ValueError("a sampler that chooses its own steps has no list of timesteps")
+        if table.grows:
+            raise ValueError("a sampler that changes the latent's size cannot be driven by hand")
         self.table, self.model = table, model
         self.prediction = _SYNONYMS.get(prediction, prediction)
         accepted = _PREDICTIONS[self.process.name]

@@ -55,7 +55,8 @@ class Row:
     sigma, sigma_next: noise level of x when the row starts and when it ends.
     x, d, u: weight of x_j, of D_j and of U_j by row index j. noise: draws added, over disjoint
     intervals. excess: noise beyond what the process has at sigma_next, which the model is not told
-    of. calls: whether the row asks the model.
+    of. calls: whether the row asks the model. size: height and width of x after the row, as a
+    share of those that the run began with; x is resized before noise comes.
     """
 
     step: int
@@ -67,6 +68,7 @@ class Row:
     noise: tuple[Draw, ...] = ()
     calls: bool = True
     excess: tuple[Draw, ...] = ()
+    size: float = 1.0
 
     @cached_property
     def reads(self) -> tuple[Term, ...]:
@@ -153,21 +155,31 @@ def cfg_pp(rows: Iterable[Row], process: Process) -> Iterator[Row]:
         yield replace(row, d=d, u=u)
 
 
+def away(rows: Iterable[Row]) -> Iterator[Row]:
+    """The host's other CFG++: every D_j that a method reads becomes ``D_j + (D_j - U_j)``."""
+    for row in rows:
+        yield replace(row, d={j: 2.0 * w for j, w in row.d.items()},
+                      u={j: -w for j, w in row.d.items()})
+
+
 @dataclass(frozen=True)
 class Table:
     """The rows of a whole run over ``sigmas``; a wrong coefficient raises when it is built.
 
-    s_noise: multiplier of all fresh noise (1 keeps the marginals).
+    s_noise: multiplier of all fresh noise (1 keeps the marginals), in the first step where
+    s_noise_end has another one for the last; between them it goes in a straight line.
     """
 
     sigmas: tuple[float, ...]
     process: Process
     rows: tuple[Row, ...]
     s_noise: float = 1.0
+    s_noise_end: float | None = None
     # The rows do not depend on the latent: no image has its own, and no step size is told.
     alone: ClassVar[bool] = False
     taken: ClassVar[tuple[()]] = ()
     guided: bool = field(init=False)  # whether the unconditional answer is read (CFG++)
+    grows: bool = field(init=False)  # whether x changes its size
     # Row index where each step begins, and the number of rows as the last value.
     first_rows: tuple[int, ...] = field(init=False, repr=False, compare=False)
     _last_read: dict[Ref, int] = field(init=False, repr=False, compare=False)
@@ -175,7 +187,7 @@ class Table:
     def __post_init__(self) -> None:
         last: dict[Ref, int] = {}
         first, guided = [0], False
-        step, level = 0, self.sigmas[0]
+        step, level, size, sized = 0, self.sigmas[0], 1.0, 0  # sized: the first row at that size
         alphas = [self.process.alpha(level)]  # where each row starts
         for k, row in enumerate(self.rows):
             if row.step not in (step, step + 1) or (k == 0 and row.step != 0):
@@ -187,7 +199,11 @@ class Table:
             alphas.append(self.process.alpha(row.sigma_next))
             self._check_weights(k, row, alphas)
             for ref, _ in row.reads:
+                if ref[1] < sized:
+                    raise ValueError(f"row {k}: reads what row {ref[1]} has at another size")
                 last[ref] = k
+            if row.size != size:
+                size, sized = row.size, k + 1
             if row.step != step:
                 first.append(k)
             guided = guided or bool(row.u)
@@ -195,6 +211,7 @@ class Table:
         if step != len(self.sigmas) - 2 or level != self.sigmas[-1]:
             raise ValueError(f"the table ends at step {step}, sigma {level}")
         object.__setattr__(self, "guided", guided)
+        object.__setattr__(self, "grows", sized > 0)
         object.__setattr__(self, "first_rows", (*first, len(self.rows)))
         object.__setattr__(self, "_last_read", last)
 
@@ -240,6 +257,12 @@ class Table:
     def stochastic(self) -> bool:
         """Whether any row adds fresh noise."""
         return any(row.noise or row.excess for row in self.rows)
+
+    def gain(self, row: Row) -> float:
+        """Multiplier of the fresh noise that comes with ``row``."""
+        if self.s_noise_end is None or self.steps == 1:
+            return self.s_noise
+        return self.s_noise + (self.s_noise_end - self.s_noise) * row.step / (self.steps - 1)
 
     def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """Rows, by number, of ``steps`` steps after the first ``past``; see ``run.Plan``."""

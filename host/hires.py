@@ -19,19 +19,12 @@ from . import latents
 from .asked import Asked
 from .choice import DISTILLED, Wishes, choose, wishes
 from .latents import Record
+from .lists.model import ratio_of
 from .sampling import ksample
 
 SAME = "use same"
 IN_LATENT = ("bilinear", "nearest-exact", "area", "bicubic", "bislerp")
 METHODS = (*IN_LATENT, "lanczos")  # the last one is for pictures only
-
-# Picture pixels along one latent pixel where it is not 8, for hosts that do not tell: by the class
-# of the model's latent format.
-_RATIOS = {
-    "SC_Prior": 42, "SC_B": 4, "Flux2": 16, "LTXV": 32, "Wan22": 16, "HunyuanImage21": 32,
-    "HunyuanVideo15": 16, "ChromaRadiance": 1,
-}
-
 
 @dataclass(frozen=True)
 class Size:
@@ -200,16 +193,6 @@ def _target(model: Any, samples: torch.Tensor, size: Size) -> tuple[int, int]:
             f"pixel for {ratio} x {ratio}"
         )
     return high, wide
-
-
-def ratio_of(model: Any) -> int:
-    """Picture pixels along one latent pixel of a host MODEL."""
-    latent_format = model.get_model_object("latent_format")
-    told = getattr(latent_format, "spacial_downscale_ratio", None)  # the host spells it so
-    if told is not None:
-        return told
-    names = (kind.__name__ for kind in type(latent_format).__mro__)
-    return next((_RATIOS[name] for name in names if name in _RATIOS), 8)
 
 
 def _margins(samples: torch.Tensor, extent: tuple[int, int]) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from . import a1111, latents
 from .asked import Asked, Setup
 from .choice import Choice, Later, Wish
 from .latents import Record
-from .lists.model import family_of, spec_of
+from .lists.model import canvas_of, family_of, spec_of
 from .lists.names import Named
 from .run.automatic import AutomaticRun
 from .run.ours import HostRun
@@ -31,16 +31,18 @@ from .run.watch import ANEW, PLAIN, Duties
 
 
 def sigmas_for(
-    model: Any, schedule: Named, steps: int, denoise: float = 1.0, spare: bool = False
+    model: Any, schedule: Named, steps: int, denoise: float = 1.0, spare: bool = False,
+    canvas: schedules.Canvas | None = None,
 ) -> torch.Tensor:
     """The sigmas of a schedule for a host MODEL, float32 on the CPU.
 
     spare: plan one step more and drop the value before the last, as the host does for some of
-    its own samplers. Schedules of other packs go through the host's handler.
+    its own samplers. canvas: the latent, for curves that go by its size. Schedules of other packs
+    go through the host's handler.
     """
     sampling = model.get_model_object("model_sampling")
     if entry := schedule.entry:
-        spec = spec_of(sampling, family_of(model))
+        spec = spec_of(sampling, family_of(model), canvas)
         spare = spare and not entry.counts  # a distilled model knows its own levels only
         return tensor_of(entry.levels(spec, steps, denoise, schedule.options, spare))
     steps = schedules.check_steps(schedule.name, steps)
@@ -51,6 +53,23 @@ def sigmas_for(
     if spare:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     return sigmas[-(steps + 1) :]
+
+
+def canvas_for(model: Any, latent: dict[str, Any] | None) -> schedules.Canvas | None:
+    """What curves that go by the size have to know of a LATENT, if one is connected."""
+    return None if latent is None else canvas_of(model, _of_the_models_shape(model, latents.checked(latent))["samples"])
+
+
+def _of_the_models_shape(model: Any, latent: dict[str, Any]) -> dict[str, Any]:
+    """The LATENT, where it is empty with the channels and the size that the model has.
+
+    Newer hosts tell in the latent what an empty one has to be rescaled by; that is done then.
+    """
+    ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
+    fix = comfy.sample.fix_empty_latent_channels
+    known = inspect.signature(fix).parameters
+    samples = fix(model, latent["samples"], **{k: v for k, v in ratios.items() if k in known})
+    return {**{k: v for k, v in latent.items() if k not in ratios}, "samples": samples}
 
 
 def sampler_of(wish: Wish, duties: Duties = PLAIN, node_id: str | None = None) -> Any:
@@ -68,21 +87,24 @@ def sampler_of(wish: Wish, duties: Duties = PLAIN, node_id: str | None = None) -
     return theirs
 
 
-def note_on(model: Any, schedule: Named, steps: int) -> str | None:
-    """What a person should know of one of our schedules on this MODEL, or None."""
+def note_on(
+    model: Any, schedule: Named, steps: int, canvas: schedules.Canvas | None = None
+) -> str | None:
+    """What a person should know of one of our schedules on this MODEL and latent, or None."""
     if schedule.entry is None or schedule.entry.remark is None:
         return None
-    spec = spec_of(model.get_model_object("model_sampling"), family_of(model))
+    spec = spec_of(model.get_model_object("model_sampling"), family_of(model), canvas)
     return schedule.entry.remark(spec, steps, schedule.options)
 
 
 def setup(model: Any, asked: Asked, latent: dict[str, Any], duties: Duties) -> Setup:
     """A run by our own rules; any name that a dropdown has."""
     sampler, options = asked.choice.sampler, asked.choice.sampler.options
-    sigmas, ahead = _levels(model, asked)
+    canvas = canvas_of(model, latent["samples"])
+    sigmas, ahead = _levels(model, asked, canvas)
     if len(sigmas) < 2:
         return Setup(model, sigmas, None)
-    notes = [note_on(model, asked.choice.schedule, asked.steps)]
+    notes = [note_on(model, asked.choice.schedule, asked.steps, canvas)]
     made = sampler_of(sampler, duties)
     if options is not None:  # one of ours
         resume = None
@@ -101,13 +123,16 @@ def setup(model: Any, asked: Asked, latent: dict[str, Any], duties: Duties) -> S
     return Setup(model, sigmas, made, notes=tuple(notes))
 
 
-def _levels(model: Any, asked: Asked) -> tuple[torch.Tensor, tuple[float, ...]]:
+def _levels(
+    model: Any, asked: Asked, canvas: schedules.Canvas
+) -> tuple[torch.Tensor, tuple[float, ...]]:
     """The sigmas of the run, and those after its last one which a chained run will take."""
     # The host plans one step more for these and drops the last but one, ours do so too: the same
     # sigmas give the same picture when one node is swapped for the other.
     spares = comfy.samplers.KSampler.DISCARD_PENULTIMATE_SIGMA_SAMPLERS
     sampler, schedule = asked.choice.sampler, asked.choice.schedule
-    sigmas = sigmas_for(model, schedule, asked.steps, asked.denoise, sampler.name in spares)
+    spare = sampler.name in spares
+    sigmas = sigmas_for(model, schedule, asked.steps, asked.denoise, spare, canvas)
     if asked.window is None:
         return sigmas, ()
     first, last = asked.window
@@ -138,18 +163,6 @@ def _initial_noise(latent: dict[str, Any], seed: int, add_noise: bool) -> torch.
         return comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
     empty = getattr(comfy.sample, "prepare_empty_noise", None)  # knows nested latents
     return empty(samples) if empty else torch.zeros_like(samples, device="cpu")
-
-
-def _of_the_models_shape(model: Any, latent: dict[str, Any]) -> dict[str, Any]:
-    """The LATENT, where it is empty with the channels and the size that the model has.
-
-    Newer hosts tell in the latent what an empty one has to be rescaled by; that is done then.
-    """
-    ratios = {key: latent[key] for key in latent if key.startswith("downscale_ratio_")}
-    fix = comfy.sample.fix_empty_latent_channels
-    known = inspect.signature(fix).parameters
-    samples = fix(model, latent["samples"], **{k: v for k, v in ratios.items() if k in known})
-    return {**{k: v for k, v in latent.items() if k not in ratios}, "samples": samples}
 
 
 def ksample(

@@ -74,6 +74,13 @@ class StrideSchedule(io.ComfyNode):
                 io.Model.Input("model", tooltip="The model whose noise levels are used."),
                 schedule, steps_input(), denoise_input(), *host.options.inputs("schedule"),
                 host.options.passed_on(),
+                io.Latent.Input(
+                    "latent", optional=True,
+                    tooltip=(
+                        "The latent to be drawn on, for the schedules that go by its size: Flux 2, "
+                        "Flux Shift, LTXV, Logit-normal."
+                    ),
+                ),
             ],
             outputs=[
                 io.Sigmas.Output(tooltip="Decreasing noise levels, the last one 0."),
@@ -96,17 +103,18 @@ class StrideSchedule(io.ComfyNode):
     @classmethod
     def execute(
         cls, model: Any, schedule: str, steps: int, denoise: float,
-        options: host.Wishes | None = None, **chosen: Any,
+        options: host.Wishes | None = None, latent: dict[str, Any] | None = None, **chosen: Any,
     ) -> io.NodeOutput:
-        """(SIGMAS [steps + 1], options); chosen: the schedule's own.
+        """(SIGMAS [steps + 1], options); chosen: the schedule's own. latent: for its size.
 
         Raises ValueError for an option that it has not, and for steps that it is not made for.
         """
         held, wish = host.choice.wishes(options), host.choice.wish("schedule", schedule, chosen)
         named, why = host.choice.schedule_for(model, wish, steps)
-        sigmas = host.sigmas_for(model, named, steps, denoise)
-        if notes := [*filter(None, (why, host.note_on(model, named, steps)))]:
+        canvas = host.canvas_for(model, latent)
+        sigmas = host.sigmas_for(model, named, steps, denoise, canvas=canvas)
+        if notes := [*filter(None, (why, host.note_on(model, named, steps, canvas)))]:
             host.show_on_node(hidden(cls).unique_id, "\n".join(notes))
         return io.NodeOutput(
-            sigmas, held.joined(wish), ui={"stride": [host.kinds.remember(model)]}
+            sigmas, held.joined(wish), ui={"stride": [host.kinds.remember(model, canvas)]}
         )

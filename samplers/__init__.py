@@ -16,6 +16,7 @@ import torch
 from ..engine.guard import NotFinite
 from ..engine.model import Denoise
 from ..engine.noise import KeyedNoise, PathNoise, source
+from ..engine.resize import interpolation
 from ..engine.run import Carry, OnStep, run
 from ..engine.stepper import StepOutput, Stepper
 from ..engine.table import Draw, Row, Table, check_sigmas
@@ -65,6 +66,7 @@ def sample(
     return run(
         partial(sampler.planned, options=chosen), denoise, x, sigmas, process,
         noise=source(chosen, seed, range(x.shape[0]), sampler.brownian), on_step=on_step,
+        resize=interpolation(getattr(chosen, "upscale_method", "")),
     ).x
 
 

@@ -41,6 +41,9 @@ class Order(Eta):
 class Adams(Order):
     """Options of Adams-Bashforth with exact weights."""
 
+    order: int = option(
+        4, 1, 100, "model answers combined in a step, itself included; above 8 the weights run wild"
+    )
     ending: str = choice(
         "denoise", ("denoise", "multistep"),
         "step to sigma 0: the denoised latent, or the formula of the other steps (A1111)",

@@ -25,7 +25,7 @@ from ..engine.run import Machine
 from ..engine.table import Draw, Ref, Row
 from ..process import Process
 from ..registry import choice, option, option_set
-from .entry import Noisy, Sampler
+from .entry import ETA, MOST_ETA, Noisy, Sampler
 from .exponential_single import three_stage
 from .runge_kutta import BOGACKI_SHAMPINE, DORMAND_PRINCE, HEUN_EULER, Tableau
 
@@ -34,14 +34,14 @@ from .runge_kutta import BOGACKI_SHAMPINE, DORMAND_PRINCE, HEUN_EULER, Tableau
 class Adaptive(Noisy):
     """Options of step control; the defaults are k-diffusion's for DPM adaptive."""
 
-    eta: float = option(0.0, 0.0, 1.0, "fresh noise per step: 0 none, 1 full ancestral")
-    rtol: float = option(0.05, 1e-12, 10.0, "accepted error of a step, relative to the latent")
-    atol: float = option(0.0078, 1e-12, 10.0, "accepted error of a step; the larger of both holds")
+    eta: float = option(0.0, 0.0, MOST_ETA, ETA)
+    rtol: float = option(0.05, 1e-12, 100.0, "accepted error of a step, relative to the latent")
+    atol: float = option(0.0078, 1e-12, 100.0, "accepted error of a step; the larger of both holds")
     h_init: float = option(0.05, 1e-6, 100.0, "first step to try, in log sigma")
-    pcoeff: float = option(0.0, -10.0, 10.0, "step control: proportional part")
-    icoeff: float = option(1.0, 0.0, 10.0, "step control: integral part")
-    dcoeff: float = option(0.0, -10.0, 10.0, "step control: differential part")
-    accept_safety: float = option(0.81, 0.0, 1.0, "a step is kept if the next may be this long")
+    pcoeff: float = option(0.0, -10.0, 100.0, "step control: proportional part")
+    icoeff: float = option(1.0, 0.0, 100.0, "step control: integral part")
+    dcoeff: float = option(0.0, -10.0, 100.0, "step control: differential part")
+    accept_safety: float = option(0.81, 0.0, 2.5, "a step is kept if the next may be this long")
     max_calls: int = option(1000, 1, 10**6, "model calls for one image after which it is an error")
 
 
@@ -126,10 +126,9 @@ class AdaptivePlan:
     taken: list[Taken] = field(default_factory=list)
     _start: int = field(default=0, init=False)  # the first row of the try that is under way
     _base: int = field(default=0, init=False)  # the row that holds its latent and its first answer
-    guided, alone, peak_memory = False, True, None
+    guided, grows, alone, peak_memory = False, False, True, None
 
-    @property
-    def s_noise(self) -> float:
+    def gain(self, row: Row) -> float:
         """Multiplier of all fresh noise."""
         return self.options.s_noise
 

@@ -45,6 +45,9 @@ class Part:
         return tuple(self.sampler.build(sigmas, process, self.options))
 
 
+_WHOLE_RUN = ("version", "s_noise_end", "noise_clip_std", "scale_ratio")  # options
+
+
 @option_set
 class Shared(Noisy, Deterministic):
     """The options that a run has once, whatever its parts."""
@@ -89,6 +92,14 @@ def _place(sigma: float, ends: Sequence[float]) -> int:
 def _shared(parts: Sequence[Part]) -> Shared:
     """What the parts agree on, or a ValueError; of fresh noise only those that add some speak."""
     noisy = [part for part in parts if part.stochastic]
+    for part in parts:
+        own = [name for name in _WHOLE_RUN if name in part.options.OPTIONS
+               and getattr(part.options, name) != part.options.OPTIONS[name].default]
+        if own:
+            raise ValueError(
+                f"option '{own[0]}' of '{part.sampler.name}' is for a whole run, not for a part of "
+                "one"
+            )
     agreed: dict[str, Any] = {}
     for name, among in (("cfg_pp", parts), ("s_noise", noisy), ("noise", noisy), ("ensd", noisy)):
         default = getattr(Shared(), name)

@@ -17,10 +17,32 @@ from ..process import FLOW, Process, Split
 from ..registry import choice, option, option_set
 from .entry import Deterministic, Noisy, Sampler
 
+METHODS = ("bislerp", "nearest-exact", "bilinear", "area", "bicubic")  # of enlarging a latent
+
 
 @option_set
 class Jump(Noisy, Deterministic):
     """Options of a sampler that renoises from clean."""
+
+
+@option_set
+class Growing(Jump):
+    """Options of LCM: how its fresh noise changes on the way, and whether the latent grows."""
+
+    s_noise_end: float = option(
+        -1.0, -1.0, 100.0,
+        "multiplier of the last step's noise, a straight line from s_noise; below 0: s_noise",
+    )
+    noise_clip_std: float = option(
+        0.0, 0.0, 10.0, "cut fresh noise at so many standard deviations; 0 does not"
+    )
+    scale_ratio: float = option(
+        1.0, 0.1, 20.0, "the latent grows on the way, to so many times its height and width"
+    )
+    scale_steps: int = option(
+        -1, -1, 1000, "steps at whose ends it grows, the first ones; -1: half of them"
+    )
+    upscale_method: str = choice("bislerp", METHODS, "how it grows")
 
 
 @option_set
@@ -33,11 +55,21 @@ class Strategic(Jump):
     )
 
 
-def lcm(sigmas: tuple[float, ...], process: Process, options: Jump) -> Iterator[Row]:
-    """x' = alpha' D + sigma' z."""
+def _sizes(steps: int, options: Growing) -> list[float]:
+    """The size after each step, as a share of the first: even steps up to the ratio, then it."""
+    count = options.scale_steps if options.scale_steps >= 0 else max((steps + 1) // 2, 1)
+    count = min(count, steps + 1)  # as in the host, where more steps than there are end below it
+    grown = np.linspace(1.0, options.scale_ratio, count + 1)[1 : steps + 1].tolist()
+    return grown + [grown[-1] if grown else 1.0] * (steps - len(grown))
+
+
+def lcm(sigmas: tuple[float, ...], process: Process, options: Growing) -> Iterator[Row]:
+    """x' = alpha' D + sigma' z, D enlarged where the latent grows."""
+    sizes = _sizes(len(sigmas) - 1, options)
     for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         noise = (Draw(sigma_next, sigma, sigma_next),) if sigma_next else ()
-        yield Row(k, sigma, sigma_next, {}, {k: process.alpha(sigma_next)}, noise=noise)
+        d = {k: process.alpha(sigma_next)}
+        yield Row(k, sigma, sigma_next, {}, d, noise=noise, size=sizes[k])
 
 
 @cache
@@ -79,7 +111,7 @@ SAMPLERS = (
         name="lcm", label="LCM",
         aliases=("k_lcm", "pingpong", "LCMScheduler", "FlowMatchLCMScheduler"),
         source="Luo et al. 2023, arXiv:2310.04378; Song et al. 2023, arXiv:2303.01469, algorithm 1",
-        build=lcm, options=Jump(), order=None,
+        build=lcm, options=Growing(), order=None,
     ),
     Sampler(
         name="tcd", label="TCD", aliases=("TCDScheduler",),

@@ -8,10 +8,13 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 from ..engine.run import Plan
-from ..engine.table import Row, Table, cfg_pp, check_sigmas
+from ..engine.table import Row, Table, away, cfg_pp, check_sigmas
 from ..process import VE, Process
 from ..registry import Entry, Options, choice, option, option_set
 
+ETA = "fresh noise per step: 0 none, 1 full ancestral; above 1 more, at most all of the level's"
+MOST_ETA = 100.0
+VERSIONS = ("regular", "alternative")  # of CFG++
 NOISES = ("independent", "path", "host", "a1111", "a1111_nv")
 
 
@@ -26,7 +29,7 @@ class Deterministic(Options):
 class Noisy(Options):
     """Options of everything that adds fresh noise."""
 
-    s_noise: float = option(1.0, 0.0, 2.0, "multiplier of the fresh noise; 1 is exact")
+    s_noise: float = option(1.0, 0.0, 100.0, "multiplier of the fresh noise; 1 is exact")
     noise: str = choice(
         "independent", NOISES,
         "fresh noise: independent draws, one path at every step count, or another program's stream",
@@ -38,7 +41,7 @@ class Noisy(Options):
 class Eta(Noisy, Deterministic):
     """Options of every sampler that can be made stochastic by a split of the step."""
 
-    eta: float = option(0.0, 0.0, 1.0, "fresh noise per step: 0 none, 1 full ancestral")
+    eta: float = option(0.0, 0.0, MOST_ETA, ETA)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,5 +86,9 @@ def _table(
 ) -> Table:
     rows = build(sigmas, process, options)
     if getattr(options, "cfg_pp", False):
-        rows = cfg_pp(rows, process)
-    return Table(sigmas, process, tuple(rows), getattr(options, "s_noise", 1.0))
+        other = getattr(options, "version", VERSIONS[0]) != VERSIONS[0]
+        rows = away(rows) if other else cfg_pp(rows, process)
+    end = getattr(options, "s_noise_end", -1.0)
+    return Table(
+        sigmas, process, tuple(rows), getattr(options, "s_noise", 1.0), end if end >= 0 else None
+    )

@@ -19,7 +19,7 @@ import numpy as np
 from ..engine.table import Row, noisy_row
 from ..process import Process
 from ..registry import choice, option, option_set
-from .entry import Eta, Sampler
+from .entry import ETA, Eta, Sampler
 from .history import History
 from .quadrature import integrate
 
@@ -28,6 +28,7 @@ from .quadrature import integrate
 class Extended(Eta):
     """Options of ER-SDE: f(s) = s g(s)^eta, so that eta 0 is the ODE."""
 
+    eta: float = option(0.0, 0.0, 10.0, ETA)
     max_stage: int = option(3, 1, 3, "terms of the expansion of D")
     scaler: str = choice(
         "er_sde", ("er_sde", "sde"), "g(s): the paper's exp(s^0.3) + 10, or s, the reverse-time SDE"

@@ -8,12 +8,25 @@ DDIM variance on either process.
 from __future__ import annotations
 
 from ..process import Process
-from .entry import Sampler
+from ..registry import choice, option_set
+from .entry import VERSIONS, Sampler
 from .runge_kutta import EULER, Churn, fixed, method
 
 _EULER = method(fixed(EULER))
 _DDIM = method(fixed(EULER), Process.ddim_split)
 _CFG_PP = "Chung et al. 2024, arXiv:2406.08070, algorithm 2"
+
+
+
+@option_set
+class Versions(Churn):
+    """Options of Euler CFG++."""
+
+    version: str = choice(
+        VERSIONS[0], VERSIONS,
+        "what the unconditional answer U gives: the noise, or, in alternative, D + (D - U) for D",
+    )
+
 
 SAMPLERS = (
     Sampler(
@@ -39,7 +52,7 @@ SAMPLERS = (
     ),
     Sampler(
         name="euler_cfg_pp", label="Euler CFG++", source=_CFG_PP,
-        build=_EULER, options=Churn(cfg_pp=True), order=1,
+        build=_EULER, options=Versions(cfg_pp=True), order=1,
     ),
     Sampler(
         name="euler_ancestral_cfg_pp", label="Euler a CFG++",

@@ -25,6 +25,8 @@ from .entry import Eta, Sampler
 from .phi import phi
 from .runge_kutta import Stage, staged
 
+_FAR = 1e15  # steps in log-SNR as good as infinite
+
 # Weights of D_1, D_2 ... for stage 1, stage 2 ..., the result. D_0 always gets the rest.
 Weights = tuple[tuple[float, ...], ...]
 Nodes = tuple[float, ...]  # of all stages, in units of the step; the first is 0
@@ -35,10 +37,20 @@ Coefficients = Callable[[Nodes, float], Weights]  # a tableau that depends on z
 class TwoStage(Eta):
     """Options of the two-stage methods."""
 
-    r: float = option(0.5, 0.1, 1.0, "where in the step's log-SNR the second model call is made")
+    r: float = option(0.5, 0.01, 1.0, "where in the step's log-SNR the second model call is made")
     solver_type: str = choice(
         "phi_1", ("phi_1", "phi_2"),
         "weight of the second call: phi_1/2r (DPM-Solver++), or phi_2/r, exact for a linear D",
+    )
+
+
+@option_set
+class Beyond(TwoStage):
+    """Options of the SDE's two stages, which see one noise each wherever they end."""
+
+    r: float = option(
+        0.5, 0.01, 100.0,
+        "where in the step's log-SNR the second model call is made; above 1 past its end",
     )
 
 
@@ -99,7 +111,8 @@ def overlapping(
     start, end = marks[0], marks[-1]
     split = process.ddim_split(start, end, eta)
     keep = split.scale * split.down / start
-    h = process.log_snr(split.down) - process.log_snr(start)
+    # Where eta leaves no noise of x's own, down is 0; _FAR keeps h * phi(-h) at its limit.
+    h = min(process.log_snr(split.down) - process.log_snr(start), _FAR)
     decay = Decay(keep, process.alpha(end) - keep * process.alpha(start), split.std, h)
     return decay, (Draw(split.std, start, end),) if split.std else ()
 
@@ -205,7 +218,7 @@ SAMPLERS = (
         name="dpmpp_sde", label="DPM++ SDE",
         aliases=("k_dpmpp_sde", "dpmpp_sde_gpu", "DPMSolverSDEScheduler"),
         source=f"{_TWO}; k-diffusion sample_dpmpp_sde",
-        build=two(overlapping).build, options=TwoStage(eta=1.0, noise="path"), order=2, calls=2,
+        build=two(overlapping).build, options=Beyond(eta=1.0, noise="path"), order=2, calls=2,
     ),
     Sampler(
         name="res_2s", label="RES 2S", source=_RES,

@@ -27,12 +27,12 @@ from .phi import apply, moments
 class SASolver(Noisy, Deterministic):
     """Options of SA-Solver. The window is in sigma / alpha, so that flow models have one too."""
 
-    tau: float = option(1.0, 0.0, 2.0, "strength of the fresh noise inside the window; 0 is none")
+    tau: float = option(1.0, 0.0, 10.0, "strength of the fresh noise inside the window; 0 is none")
     # SD1.5 and SDXL have these sigmas at 0.8 and at 0.2 of their training time.
     tau_start: float = option(5.0925, 0.0, 1e6, "noise where sigma/alpha is at most this")
     tau_end: float = option(0.5711, 0.0, 1e6, "noise where sigma/alpha is at least this")
-    predictor_order: int = option(3, 1, 4, "answers in a prediction; 2 for large cfg")
-    corrector_order: int = option(4, 0, 5, "answers in a correction; 2 for large cfg, 0 is none")
+    predictor_order: int = option(3, 1, 6, "answers in a prediction; 2 for large cfg")
+    corrector_order: int = option(4, 0, 6, "answers in a correction; 2 for large cfg, 0 is none")
     pece: bool = option(False, help="ask the model again after each correction: two calls a step")
     simple_order_2: bool = option(
         False, help="the paper's short weights where two answers are combined: the trapezoid's"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..registry import Registry
 from . import beta, closed_form, distilled, flow, log_snr, model_grid, spacing, tables, transforms
 from .entry import MAX_STEPS, Schedule, check_steps, planned_steps
-from .spec import ModelSpec
+from .spec import Canvas, ModelSpec
 
 FAMILIES = (model_grid, closed_form, beta, log_snr, flow, spacing, tables, distilled)
 REGISTRY: Registry[Schedule] = Registry(
@@ -18,6 +18,6 @@ REGISTRY: Registry[Schedule] = Registry(
 get, register = REGISTRY.get, REGISTRY.add
 
 __all__ = [
-    "MAX_STEPS", "REGISTRY", "ModelSpec", "Schedule", "check_steps", "get", "planned_steps",
-    "register", "transforms",
+    "MAX_STEPS", "REGISTRY", "Canvas", "ModelSpec", "Schedule", "check_steps", "get",
+    "planned_steps", "register", "transforms",
 ]

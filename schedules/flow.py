@@ -25,12 +25,16 @@ class LinearQuadratic(Options):
     threshold_noise: float = option(0.025, 0.001, 0.3, "share of the way done by the linear half")
 
 
+_SIDE, _CELLS = 1024, 4096  # where no latent is known: the host's defaults
+_OWN = "0: the connected latent's, else "
+
+
 @option_set
 class Size(Options):
     """Size of the picture, for curves that depend on it."""
 
-    width: int = option(1024, 16, 16384, "width of the picture in pixels")
-    height: int = option(1024, 16, 16384, "height of the picture in pixels")
+    width: int = option(0, 0, 16384, "width of the picture in pixels; " + _OWN + "1024")
+    height: int = option(0, 0, 16384, "height of the picture in pixels; " + _OWN + "1024")
 
 
 _LOGIT = (-7.5, 9.0)
@@ -61,7 +65,7 @@ class FluxShift(Size):
 class LTXV(Options):
     """Options of LTX-Video's shift."""
 
-    tokens: int = option(4096, 1, 1_000_000, "latent frames x height x width")
+    tokens: int = option(0, 0, 1_000_000, "latent frames x height x width; " + _OWN + "4096")
     base_shift: float = option(0.95, -10.0, 10.0, "mu at 1024 tokens")
     max_shift: float = option(2.05, -10.0, 10.0, "mu at 4096 tokens")
     stretch: bool = option(True, help="let the curve end at terminal")
@@ -109,9 +113,30 @@ def _shifted(steps: int, mu: float, terminal: float = 0.0, by: str = "mu") -> np
     return 1.0 - done * ((1.0 - terminal) / done[-1])
 
 
-def _tokens(options: Size) -> int:
+def _sides(spec: ModelSpec, options: Size) -> tuple[int, int]:
+    """(width, height) of the picture in pixels: as asked, or as the run's latent has them."""
+    canvas = spec.canvas
+    own = (canvas.width, canvas.height) if canvas else (_SIDE, _SIDE)
+    return options.width or own[0], options.height or own[1]
+
+
+def _tokens(spec: ModelSpec, options: Size) -> int:
     """Patches of 16 x 16 pixels: what a Flux transformer sees."""
-    return max(round(options.width * options.height / 256), 1)
+    return max(round(math.prod(_sides(spec, options)) / 256), 1)
+
+
+def size_remark(spec: ModelSpec, steps: int, options: Size | LTXV) -> str | None:
+    """Which size a curve is for, where nobody gave one."""
+    if isinstance(options, FluxShift) and options.by != "size":
+        return None
+    sides = isinstance(options, Size)
+    if (options.width and options.height) if isinstance(options, Size) else options.tokens:
+        return None
+    if spec.canvas is not None:
+        return f"for {spec.canvas}"
+    default = f"{_SIDE} x {_SIDE} px" if sides else f"{_CELLS} tokens"
+    given = "width and height" if sides else "tokens"
+    return f"where no latent is connected: for {default}, unless {given} say another size"
 
 
 def _mu(tokens: int, base: tuple[int, float], top: tuple[int, float]) -> float:
@@ -128,7 +153,7 @@ def linear(spec: ModelSpec, steps: int, options: Linear) -> np.ndarray:
 def flux_shift(spec: ModelSpec, steps: int, options: FluxShift) -> np.ndarray:
     """A straight line in time shifted by mu, itself linear in the number of tokens."""
     if options.by == "size":
-        mu = _mu(_tokens(options), (256, options.base_shift), (4096, options.max_shift))
+        mu = _mu(_tokens(spec, options), (256, options.base_shift), (4096, options.max_shift))
     else:
         mu = options.mu if options.by == "mu" else math.log(options.shift)
     by = "width and height" if options.by == "size" else options.by
@@ -140,7 +165,8 @@ def ltxv(spec: ModelSpec, steps: int, options: LTXV) -> np.ndarray:
 
     The host divides 0 by 0 for one step; here that step starts at the top.
     """
-    mu = _mu(options.tokens, (1024, options.base_shift), (4096, options.max_shift))
+    tokens = options.tokens or (spec.canvas.tokens if spec.canvas else _CELLS)
+    mu = _mu(tokens, (1024, options.base_shift), (4096, options.max_shift))
     terminal = options.terminal if options.stretch else 0.0
     return from_flow(spec, _shifted(steps, mu, terminal, "tokens"))
 
@@ -152,7 +178,7 @@ def flux2(spec: ModelSpec, steps: int, options: Size) -> np.ndarray:
     ``8.738e-5 n + 1.89833`` (at 10 steps). Above 200 steps the fit's own end is kept; published
     code goes on to a shift of e^-50 at 10000 steps.
     """
-    n = _tokens(options)
+    n = _tokens(spec, options)
     mu = 0.00016927 * n + 0.45666666
     if n <= 4300:
         at_10 = 8.73809524e-05 * n + 1.89833333
@@ -167,7 +193,7 @@ def logit_normal(spec: ModelSpec, steps: int, options: LogitNormal) -> np.ndarra
     -7.5 and 9 (Ideogram 4's limits of log-SNR, 15 and -18, halved). Where more than one step would
     be held at a limit, the quantiles are those of the distribution cut to the limits.
     """
-    mean = options.mu + 0.5 * math.log(options.width * options.height / 512**2)
+    mean = options.mu + 0.5 * math.log(math.prod(_sides(spec, options)) / 512**2)
     u = torch.from_numpy(1.0 - np.arange(steps) / steps)
     logit = mean + options.std * torch.special.ndtri(u)
     if torch.sum(logit >= _LOGIT[1]) > 1 or torch.sum(logit <= _LOGIT[0]) > 1:
@@ -206,18 +232,20 @@ SCHEDULES = (
     ),
     Schedule(
         name="flux_shift", label="Flux Shift", curve=flux_shift, options=FluxShift(),
+        remark=size_remark,
         source="black-forest-labs/flux get_schedule; diffusers use_dynamic_shifting",
     ),
     Schedule(
-        name="ltxv", label="LTXV", curve=ltxv, options=LTXV(),
+        name="ltxv", label="LTXV", curve=ltxv, options=LTXV(), remark=size_remark,
         source="Lightricks/LTX-Video schedulers/rf.py; ComfyUI LTXVScheduler",
     ),
     Schedule(
-        name="flux2", label="Flux 2", curve=flux2, options=Size(),
+        name="flux2", label="Flux 2", curve=flux2, options=Size(), remark=size_remark,
         source="black-forest-labs/flux2 compute_empirical_mu; ComfyUI Flux2Scheduler",
     ),
     Schedule(
         name="logit_normal", label="Logit-normal", curve=logit_normal, options=LogitNormal(),
+        remark=size_remark,
         aliases=("ideogram4",),
         source="Ideogram 4 as in diffusers _logit_normal_sigmas; ComfyUI's node has std 1.75",
     ),

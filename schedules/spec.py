@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +29,34 @@ class Range(Options):
 WHOLE = Range()  # the model's own range
 
 
+class Canvas(NamedTuple):
+    """The latent that a run draws on. cells: its frames, if any, height and width. ratio: pixels
+    of the picture along one cell.
+    """
+
+    cells: tuple[int, ...]
+    ratio: int = 8
+
+    @property
+    def width(self) -> int:
+        """Of the picture, in pixels."""
+        return self.cells[-1] * self.ratio
+
+    @property
+    def height(self) -> int:
+        """Of the picture, in pixels; a sound's latent has no more than one row."""
+        return (self.cells[-2] if len(self.cells) > 1 else 1) * self.ratio
+
+    @property
+    def tokens(self) -> int:
+        """All cells."""
+        return math.prod(self.cells)
+
+    def __str__(self) -> str:
+        cells = " x ".join(map(str, (*self.cells[:-2], *self.cells[:-3:-1])))
+        return f"a latent of {cells} ({self.width} x {self.height} px)"
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """The noise levels of one model.
@@ -37,6 +66,7 @@ class ModelSpec:
     timestep: sigma -> the model's time; sigma: times [k] -> sigmas [k].
     shift: the time shift of a flow model, for display (1 where there is none).
     family: which models' published tables are its own: one of FAMILIES, "" where that is unknown.
+    canvas: the latent of the run, where it is known.
     """
 
     process: Process
@@ -45,6 +75,7 @@ class ModelSpec:
     sigma: Callable[[np.ndarray], np.ndarray]
     shift: float = 1.0
     family: str = ""
+    canvas: Canvas | None = None
 
     @property
     def sigma_min(self) -> float:

@@ -21,6 +21,7 @@ from stride.samplers import (
     dpm_fast,
     entry,
     er_sde,
+    euler,
     exponential_multistep,
     exponential_single,
     restart,
@@ -32,6 +33,7 @@ from stride.schedules import beta, closed_form, flow, log_snr, spacing, spec, ta
 
 K = "k-diffusion "
 HOST = "ComfyUI 0.3.75 "
+NEWER = "ComfyUI 0.33 "
 A1111 = "A1111 1.10.1 "
 DIFFUSERS = "diffusers 0.42 "
 LTX = "Lightricks/LTX-Video rf.py "
@@ -79,6 +81,7 @@ SAMPLERS = {
         "simple_order_2": (False, HOST + "sample_sa_solver"),
     },
     er_sde.Extended: {
+        "eta": (0.0, "as in all: 0 is the ODE"),
         "max_stage": (3, HOST + "sample_er_sde"),
         "scaler": ("er_sde", HOST + "sample_er_sde: x (exp(x^0.3) + 10)"),
         "points": (200, HOST + "sample_er_sde: num_integration_points"),
@@ -87,12 +90,22 @@ SAMPLERS = {
         "r": (0.5, K + "sample_dpmpp_sde r=1 / 2; arXiv:2211.01095, algorithm 1"),
         "solver_type": ("phi_1", K + "sample_dpmpp_sde: fac = 1 / (2 * r)"),
     },
+    exponential_single.Beyond: {"r": (0.5, K + "sample_dpmpp_sde r=1 / 2")},
     adams.Order: {"order": (4, K + "sample_lms order=4; " + HOST + "sample_ipndm max_order=4")},
     adams.Adams: {
+        "order": (4, K + "sample_lms order=4"),
         "ending": ("denoise", HOST + "sample_lms: denoised at sigma 0; k-diffusion goes on"),
     },
     adams.Deis: {"variable": ("time", HOST + "sample_deis: deis_mode='tab', in edm2t's time")},
     adams.Gamma: {"gamma": (2.0, HOST + "sample_gradient_estimation ge_gamma=2.")},
+    euler.Versions: {"version": ("regular", NEWER + "SamplerEulerCFGpp")},
+    consistency.Growing: {
+        "s_noise_end": (-1.0, NEWER + "sample_lcm s_noise_end=None: s_noise"),
+        "noise_clip_std": (0.0, NEWER + "sample_lcm, SamplerLCM"),
+        "scale_ratio": (1.0, HOST + "SamplerLCMUpscale"),
+        "scale_steps": (-1, HOST + "SamplerLCMUpscale"),
+        "upscale_method": ("bislerp", HOST + "SamplerLCMUpscale"),
+    },
     consistency.Strategic: {
         "gamma": (0.3, DIFFUSERS + "TCDScheduler.step eta=0.3"),
         "clock": ("time", DIFFUSERS + "TCDScheduler: (1 - eta) of the timestep"),
@@ -124,6 +137,7 @@ SAMPLERS = {
 }
 
 ENDS = "ours: 0 is the model's own end, as in A1111's sigma_min and sigma_max"
+SIZE = "ours: 0 is the connected latent's; without one " + HOST + "Flux2Scheduler, LTXVScheduler"
 FLUX = "black-forest-labs/flux get_schedule "
 SCHEDULES = {
     spec.Range: {"sigma_min": (0.0, ENDS), "sigma_max": (0.0, ENDS)},
@@ -155,7 +169,7 @@ SCHEDULES = {
         "terminal": (0.0, "ours: 0 for the same scheduler's shift_terminal=None"),
     },
     flow.Size: {
-        "width": (1024, HOST + "Flux2Scheduler"), "height": (1024, HOST + "Flux2Scheduler"),
+        "width": (0, SIZE), "height": (0, SIZE),
     },
     flow.FluxShift: {
         "by": ("size", FLUX + "with shift=True: mu is made of the size"),
@@ -166,7 +180,7 @@ SCHEDULES = {
         "terminal": (0.0, "ours: 0 for diffusers' shift_terminal=None"),
     },
     flow.LTXV: {
-        "tokens": (4096, HOST + "LTXVScheduler without a latent"),
+        "tokens": (0, SIZE),
         "base_shift": (0.95, LTX + "min_shift; " + HOST + "LTXVScheduler"),
         "max_shift": (2.05, LTX + "max_shift; " + HOST + "LTXVScheduler"),
         "stretch": (True, HOST + "LTXVScheduler"),

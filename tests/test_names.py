@@ -242,5 +242,5 @@ def test_settings_go_to_the_one_that_has_them():
     assert (pair.options, pair.schedule_options) == ({"eta": 0.5}, {"rho": 5.0})
     with pytest.raises(ValueError, match="'euler' and 'simple' have no option rho"):
         resolve("euler", "simple", rho=5.0)
-    with pytest.raises(ValueError, match="option 'eta' must be a number from 0.0 to 1.0"):
-        resolve("euler", eta=3.0)
+    with pytest.raises(ValueError, match="option 'eta' must be a number from 0.0 to 100.0"):
+        resolve("euler", eta=101.0)

@@ -15,6 +15,7 @@ import comfy.supported_models
 from comfy.model_base import ModelType
 
 from ...registry import shown
+from ...schedules import Canvas
 from .model import process_of
 
 
@@ -55,10 +56,14 @@ _SEEN, _KEPT = "seen-", 8  # of the models that nodes ran with, the last few
 
 @dataclass(frozen=True)
 class Drawn:
-    """What schedules ask of a host MODEL: its model sampling and its config, without weights."""
+    """What schedules ask of a host MODEL: its model sampling and its config, without weights.
+
+    canvas: the latent that it was run with, where one was connected.
+    """
 
     sampling: Any
     config: Any
+    canvas: Canvas | None = None
 
     @property
     def model(self) -> SimpleNamespace:
@@ -143,11 +148,11 @@ def facts(model: str, drawn: Drawn) -> dict[str, Any]:
     }
 
 
-def remember(model: Any) -> dict[str, Any]:
+def remember(model: Any, canvas: Canvas | None = None) -> dict[str, Any]:
     """Keep what schedules ask of a MODEL that a node ran with; returns its facts and its name."""
-    drawn = Drawn(model.get_model_object("model_sampling"), model.model.model_config)
+    drawn = Drawn(model.get_model_object("model_sampling"), model.model.model_config, canvas)
     kinds = [[c.__name__ for c in type(part).__mro__] for part in (drawn.sampling, drawn.config)]
-    mark = zlib.crc32(f"{kinds}{getattr(drawn.sampling, 'shift', '')}".encode())
+    mark = zlib.crc32(f"{kinds}{getattr(drawn.sampling, 'shift', '')}{canvas or ''}".encode())
     mark = zlib.crc32(drawn.sampling.sigmas.double().cpu().numpy().tobytes(), mark)
     name = f"{_SEEN}{mark:08x}"
     _recent.keep(name, drawn)

@@ -26,6 +26,12 @@ _FAMILIES = {
     "HunyuanImage21": "", "HunyuanImage21Refiner": "", "HunyuanVideo15_SR_Distilled": "",
     "HunyuanVideoSkyreelsI2V": "",
 }
+# Picture pixels along one latent pixel where it is not 8, for hosts that do not tell: by the class
+# of the model's latent format.
+_RATIOS = {
+    "SC_Prior": 42, "SC_B": 4, "Flux2": 16, "LTXV": 32, "Wan22": 16, "HunyuanImage21": 32,
+    "HunyuanVideo15": 16, "ChromaRadiance": 1,
+}
 _INPAINTING = 9  # channels: the latent, the mask and the masked picture
 
 
@@ -75,7 +81,33 @@ def process_of(model_sampling: Any) -> Process:
     return FLOW if isinstance(model_sampling, comfy.model_sampling.CONST) else VE
 
 
-def spec_of(model_sampling: Any, family: str = "") -> schedules.ModelSpec:
+def noise_scale_of(model_sampling: Any) -> float:
+    """Standard deviation of the noise that a model was trained on, per sigma; 1 but for a few.
+
+    Newer hosts (HiDream-O1, node ModelNoiseScale) multiply a run's initial noise by it.
+    """
+    return float(getattr(model_sampling, "noise_scale", 1.0))
+
+
+def ratio_of(model: Any) -> int:
+    """Picture pixels along one latent pixel of a host MODEL."""
+    latent_format = model.get_model_object("latent_format")
+    told = getattr(latent_format, "spacial_downscale_ratio", None)  # the host spells it so
+    if told is not None:
+        return told
+    names = (kind.__name__ for kind in type(latent_format).__mro__)
+    return next((_RATIOS[name] for name in names if name in _RATIOS), 8)
+
+
+def canvas_of(model: Any, samples: torch.Tensor) -> schedules.Canvas:
+    """What a schedule has to know of the latent [B, C, ...] that a host MODEL is to draw on."""
+    first = samples.unbind()[0] if samples.is_nested else samples  # the picture, then its sound
+    return schedules.Canvas(tuple(first.shape[2:]), ratio_of(model))
+
+
+def spec_of(
+    model_sampling: Any, family: str = "", canvas: schedules.Canvas | None = None
+) -> schedules.ModelSpec:
     """What a schedule has to know of the host's ``model_sampling``, which knows no family."""
 
     def timestep(sigma: float) -> float:
@@ -92,5 +124,5 @@ def spec_of(model_sampling: Any, family: str = "") -> schedules.ModelSpec:
 
     return schedules.ModelSpec(
         process_of(model_sampling), model_sampling.sigmas.float().cpu().numpy(),
-        timestep, sigma, float(getattr(model_sampling, "shift", 1.0)), family,
+        timestep, sigma, float(getattr(model_sampling, "shift", 1.0)), family, canvas,
     )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import comfy.k_diffusion.sampling
+import comfy.sample
+import comfy.samplers
 import torch
 
+from ...engine.noise import Scaled
 from ...engine.run import Noise
 from ...engine.streams import Stream
 from ...engine.table import Draw
+from ...registry import Options
+from ..lists.model import noise_scale_of, process_of, sampling_of
 
 NoiseSampler = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # k-diffusion's
-
-
 _HEAD = 16  # values that torch's generator makes at once, and that tell two images apart
 _SEARCHED = 64, 1 << 24  # images, and values in all, that are drawn to find an index
 
@@ -46,6 +50,89 @@ def images_of(host: Any, x: torch.Tensor, seed: int) -> tuple[int, ...]:
         if len(found) == count:
             return tuple(found[row] for row in range(count))
     return tuple(range(count))
+
+
+def trained(noise: Noise, host: Any) -> Noise:
+    """``noise`` as strong as the model was trained on it. host: what a sampler function is given.
+
+    The host does the same to the initial noise, and within its own samplers to most fresh noise.
+    """
+    scale = noise_scale_of(sampling_of(host))  # 1 where a wrapper hides it
+    return noise if scale == 1 else Scaled(noise, scale)
+
+
+def of_the_kept(
+    sampler: str, noise: torch.Tensor, seed: int, images: tuple[int, ...]
+) -> torch.Tensor:
+    """The noise of what a mask keeps, like ``noise`` [B, ...], the run's own.
+
+    The host has other noise there than the run's for the samplers that it says so of: ``ddim``.
+    images: their indices. As in the host, the global generator is left where the draw ends.
+    """
+    known = comfy.samplers.SAMPLER_NAMES
+    theirs = comfy.samplers.sampler_object(sampler) if sampler in known else None
+    if not getattr(theirs, "inpaint_options", {}).get("random", False):
+        return noise
+    several = None if images == tuple(range(len(images))) else images  # else all at once
+    drawn: torch.Tensor = comfy.sample.prepare_noise(noise, seed + 1, several)
+    return drawn.to(noise.device)
+
+
+_WINDOW = {"tau_start": 0.2, "tau_end": 0.8}  # SA-Solver's in the host, in parts of a run
+
+
+def with_their_window(options: Options, model_sampling: Any) -> Options:
+    """The options of a run on the host's stream: noise comes in the steps where the host's does.
+
+    That is SA-Solver's window, 20 to 80 % of the model's own way, where nobody set another one.
+    """
+    known = options.OPTIONS
+    if getattr(options, "noise", "") != "host" or not _WINDOW.keys() <= known.keys():
+        return options
+    if model_sampling is None:  # a wrapper hides it
+        return options
+    if any(getattr(options, name) != known[name].default for name in _WINDOW):
+        return options
+    ratio = process_of(model_sampling).ratio
+    start, end = (ratio(float(model_sampling.percent_to_sigma(p))) for p in _WINDOW.values())
+    # A level on the window's edge is inside, whatever the last digit of a ratio.
+    return replace(options, tau_start=min(start * (1 + 1e-12), 1e6), tau_end=end * (1 - 1e-12))
+
+
+# Samplers for which the host draws a fixed number of times in every step, used or not.
+_A_STEP = {"seeds_2": 2, "seeds_3": 3, "exp_heun_2_x0_sde": 2}
+
+
+class Spares(NamedTuple):
+    """The host's draws that a sampler of ours has no use for, and passes over.
+
+    levels: the run's, falling. count: draws of each step. last: which of them is the one that ends
+    a step; the others come in order.
+    """
+
+    levels: tuple[float, ...]
+    count: int
+    last: int
+
+    @classmethod
+    def of(cls, sampler: str, options: Options, levels: Sequence[float]) -> Spares | None:
+        """Those of a run; None where every draw is used.
+
+        The host draws for each part of a step between two model calls, and adds all. From sigma 1
+        of a flow model nothing but the last part's is left. Where the second call is at the step's
+        end (r 1), no time is left after it and the draw for that is multiplied by 0.
+        """
+        if sampler not in _A_STEP:
+            return None
+        count = _A_STEP[sampler]
+        return cls(tuple(levels), count, 0 if getattr(options, "r", 0.5) == 1 else count - 1)
+
+    def place(self, draw: Draw, drawn: int) -> int:
+        """Which of the run's draws is ``draw``, after ``drawn`` ones."""
+        step = min(sum(level >= draw.start for level in self.levels), len(self.levels) - 1) - 1
+        first = self.count * step
+        ends = draw.end <= self.levels[step + 1]
+        return first + self.last if ends else max(first, drawn)
 
 
 class _Refused:
@@ -87,15 +174,16 @@ class HostNoise(GivenNoise):
 
     One generator, or one Brownian tree, for the whole batch: drawn in order, so it depends on
     batch size and on where a run is cut, as the host's does. A list of seeds makes one tree for
-    each image.
+    each image. spares: see there.
     """
 
     whose = "noise 'host'"
 
     def __init__(
         self, x: torch.Tensor, sigmas: torch.Tensor, seed: int | list[int], brownian: bool,
-        on_device: bool,
+        on_device: bool, spares: Spares | None = None,
     ) -> None:
+        self.spares, self.drawn = spares, 0
         functions = comfy.k_diffusion.sampling  # looked up now: other packs reload this module
         if brownian:
             low, high = sigmas[sigmas > 0].min(), sigmas.max()
@@ -104,3 +192,13 @@ class HostNoise(GivenNoise):
             ))
         else:
             super().__init__(functions.default_noise_sampler(x, seed=seed))
+
+    def fresh(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:
+        """The host's draw for the interval; those that nobody uses are drawn before it."""
+        start, end = like.new_tensor(draw.start), like.new_tensor(draw.end)
+        place = self.drawn if self.spares is None else self.spares.place(draw, self.drawn)
+        while self.drawn < place:
+            self.stream(start, end)
+            self.drawn += 1
+        self.drawn += 1
+        return self.stream(start, end)

@@ -8,19 +8,29 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import comfy.k_diffusion.sampling
+import comfy.utils
 import torch
 
-from ...engine.noise import KEYED, source
+from ...engine.noise import KEYED, Clipped, source
 from ...engine.run import Carry, Noise, OnStep, Plan, run
 from ...engine.table import alike
 from ...names import PREFIX
 from ...process import FLOW, VE, Process
 from ...registry import Options
 from ...samplers import Sampler
-from ..lists.model import process_of, sampling_of
+from ..lists.model import noise_scale_of, process_of, sampling_of
 from .function import NOISE, SamplerFunction
 from .model import HostModel, masked, shows_what_is_kept
-from .noise import GivenNoise, HostNoise, NoiseSampler, images_of
+from .noise import (
+    GivenNoise,
+    HostNoise,
+    NoiseSampler,
+    Spares,
+    images_of,
+    of_the_kept,
+    trained,
+    with_their_window,
+)
 from .patches import RUN, PatchedRun
 from .result import Result, Stopped
 from .swaps import swapped
@@ -32,7 +42,8 @@ class Terms:
     """How another program begins and ends a run, where it differs from the host.
 
     The run starts from ``latent * (the picture) + noise * (the initial noise)``, whatever scaling
-    the host has, and its result is multiplied by ``result``. source: latent -> fresh noise.
+    the host has but its model's strength of noise, and its result is multiplied by ``result``.
+    source: latent -> fresh noise.
     """
 
     latent: float
@@ -43,20 +54,23 @@ class Terms:
 
     def start(self, host: Any) -> torch.Tensor:
         """The first latent from what the host hands to a sampler function."""
-        return self.noise * host.noise + self.latent * host.latent_image
+        scale = self.noise * noise_scale_of(sampling_of(host))
+        return scale * host.noise + self.latent * host.latent_image
 
 
 class Call(NamedTuple):
     """What the host calls a sampler function with.
 
     host: its model, with the noise and the picture of a run with a mask, or what a wrapper of
-    another pack shows of it. noise: fresh noise of whoever called, in place of ours.
+    another pack shows of it. images: the index of each in its seed's batch. noise: fresh noise of
+    whoever called, in place of ours.
     """
 
     host: Any
     x: torch.Tensor
     sigmas: torch.Tensor
     extra: dict[str, Any]
+    images: tuple[int, ...]
     noise: NoiseSampler | None = None
 
     @property
@@ -122,9 +136,12 @@ class HostRun(SamplerFunction):
         if options:
             run = replace(self, options=self.sampler.configure(self.options, **options))
             return run(model, x, sigmas, extra_args, callback, disable, noise_sampler)
-        call, mask = Call(model, x, sigmas, dict(extra_args or {}), noise_sampler), nullcontext()
+        extra = dict(extra_args or {})
+        images = self.images or images_of(model, x, extra.get("seed") or 0)
+        call = Call(model, x, sigmas, extra, images, noise_sampler)
         if self.resume or self.ahead:
-            call, mask = self._seen_whole(call), self._inpainting(call)
+            call = self._seen_whole(call)
+        mask = self._inpainting(call)
         with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar, mask:
             result = self._run(call, callback, bar)
         if self.duties.tell is not None:
@@ -146,15 +163,22 @@ class HostRun(SamplerFunction):
         plans: list[Plan] = []  # the run's, once it has begun
 
         def build(whole: tuple[float, ...], process: Process) -> Plan:
-            plans.append(self.sampler.planned(whole, process, self.options))
+            options = with_their_window(self.options, sampling_of(call.host))
+            plans.append(self.sampler.planned(whole, process, options))
+            if plans[0].grows and call.masked:
+                raise ValueError(
+                    f"'{self.sampler.name}' with scale_ratio changes the latent's size on the way, "
+                    "and a noise mask keeps a picture of the first size; set scale_ratio to 1, or "
+                    "take the mask off"
+                )
             return plans[0]
 
         carry = None
         try:
             carry = run(
                 build, watch.over(model), state, [*levels, *self.ahead], process,
-                noise=self._noise(call, x), until=len(levels) - 1, carry=before,
-                on_step=watch.step,
+                noise=trained(self._noise(call, x), call.host), until=len(levels) - 1, carry=before,
+                on_step=watch.step, resize=self._resize,
             )
             end = carry.x
         except Interrupted:
@@ -212,12 +236,20 @@ class HostRun(SamplerFunction):
         """
         if call.masked is None:
             return nullcontext()
-        kept = self.resume and self.resume.masked or ()
-        return swapped([
-            (call.host, "sigmas", self._all_levels(call)),
-            *((call.host, name, tensor.to(call.x.device))
-              for name, tensor in zip(("noise", "latent_image"), kept)),
-        ])
+        noise, picture = (self.resume.masked if self.resume else None) or self._kept(call)
+        swaps = [(call.host, "noise", noise.to(call.x.device)),
+                 (call.host, "latent_image", picture.to(call.x.device))]
+        if self.resume or self.ahead:
+            swaps.append((call.host, "sigmas", self._all_levels(call)))
+        return swapped(swaps)
+
+    def _kept(self, call: Call) -> tuple[torch.Tensor, torch.Tensor]:
+        """The noise and the picture of what a mask keeps, where the run begins here."""
+        noise, picture = call.host.noise, call.host.latent_image
+        if self.terms is None:
+            seed = call.extra.get("seed") or 0
+            noise = of_the_kept(self.sampler.name, noise, seed, call.images)
+        return noise, picture
 
     def _resumed(self, state: torch.Tensor) -> tuple[Carry | None, list[str]]:
         """The run to go on with, or None with the reason why not."""
@@ -233,20 +265,29 @@ class HostRun(SamplerFunction):
             patches.sigmas = (*past, *levels, *self.ahead)
         patches.memory = dict(self.resume.guidance) if self.resume and before else {}
 
+    def _resize(self, x: torch.Tensor, extent: tuple[int, int]) -> torch.Tensor:
+        """x [B, C, ..., H, W] at another (H, W), by the host."""
+        method = getattr(self.options, "upscale_method", "")
+        height, width = extent
+        return comfy.utils.common_upscale(x, width, height, method, "disabled")
+
     def _noise(self, call: Call, x: torch.Tensor) -> Noise:
         """Where the run's fresh noise comes from."""
+        clip = getattr(self.options, "noise_clip_std", 0.0)
         if call.noise is not None:
-            return GivenNoise(call.noise)
+            given = GivenNoise(call.noise)
+            return Clipped(given, clip, together=True) if clip else given
         if self.terms:
             return self.terms.source(x)
         kind = getattr(self.options, "noise", KEYED[0])
-        seed = call.extra.get("seed") or 0
-        images = self.images or images_of(call.host, x, seed)
+        seed, images = call.extra.get("seed") or 0, call.images
         if kind in KEYED:
             return source(self.options, seed, images)
         brownian = self.sampler.brownian
         if kind == "host":
-            return HostNoise(x, call.sigmas, seed, brownian, self.on_device)
+            spares = Spares.of(self.sampler.name, self.options, call.sigmas.tolist())
+            stream = HostNoise(x, call.sigmas, seed, brownian, self.on_device, spares)
+            return Clipped(stream, clip, together=True) if clip else stream
         if kind == "a1111" and brownian:  # one tree for each image
             return HostNoise(x, call.sigmas, [seed + image for image in images], True, False)
         return source(self.options, seed, images, brownian)

@@ -21,7 +21,7 @@ from ..lists.model import process_of, sampling_of
 from ..shown.words import show_on_node
 from .function import SamplerFunction, options_of
 from .guess import Guess, hooks_in
-from .noise import images_of
+from .noise import images_of, trained
 from .ours import HostRun
 from .proxy import Proxy
 
@@ -197,7 +197,7 @@ class Relay(_Made):
     def run(self, handed: Handed, levels: Sequence[float]) -> torch.Tensor:
         x = handed.x
         seed = (handed.extra or {}).get("seed") or 0
-        noise = KeyedNoise(seed, images_of(handed.model, x, seed))
+        noise = trained(KeyedNoise(seed, images_of(handed.model, x, seed)), handed.model)
         for piece in self.pieces(levels):
             x = handed.of(
                 piece.sampler, x=x, sigmas=handed.sigmas[piece.first : piece.last + 1],

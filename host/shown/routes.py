@@ -77,9 +77,9 @@ def sigmas(query: Query) -> dict[str, Any]:
     schedule = schedule.but({
         key: known[key].read(text) if key in known else text for key, text in given.items()
     })
-    levels = sigmas_for(drawn, schedule, steps, denoise).tolist()
+    levels = sigmas_for(drawn, schedule, steps, denoise, canvas=drawn.canvas).tolist()
     process = process_of(drawn.sampling)
-    notes = [*filter(None, (why, note_on(drawn, schedule, steps)))]
+    notes = [*filter(None, (why, note_on(drawn, schedule, steps, drawn.canvas)))]
     return {
         "schedule": schedule.name, "steps": steps,
         "model": kinds.facts(model, drawn), "note": "\n".join(notes) or None,

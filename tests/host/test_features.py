@@ -294,3 +294,23 @@ def test_an_image_of_a_batch_is_the_image_alone_whatever_the_feature(host, featu
     for batch, *singles in zip(*drawn):
         torch.testing.assert_close(batch, torch.cat(singles), **CLOSE)
         assert (batch[0] - batch[1]).abs().mean() > 1e-2
+
+
+def test_ddim_keeps_with_the_noise_that_the_host_keeps_with(host, featured):
+    """Of the next seed (``inpaint_options``), in all three ways to our DDIM; not in Euler.
+
+    Cut in two it is the one run, and an image of a batch is the image alone.
+    """
+    s = featured("noise_mask", batch=2)
+    nodes = [s.stock("ddim"), s.stride(sampler="ddim"), s.stock("stride_ddim"),
+             s.custom(sampler="ddim"), s.stride(), s.advanced(steps=6, sampler="ddim"),
+             halves(s, "StrideKSamplerAdvanced", sampler="ddim")]  # fmt: skip
+    theirs, *ours, euler, whole, cut = host.latents(s, *nodes)
+    for latent in ours:
+        torch.testing.assert_close(latent, theirs, **CLOSE)
+    assert torch.equal(whole, cut) and (euler - theirs).abs().mean() > 3e-3
+    alone = []
+    for only in (0, 1):
+        s = featured("noise_mask", batch=2, only=only)
+        alone += host.latents(s, s.stride(sampler="ddim"))
+    torch.testing.assert_close(ours[0], torch.cat(alone), **CLOSE)

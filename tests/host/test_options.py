@@ -58,8 +58,8 @@ def test_the_node_tells_which_options_belong_to_a_name(object_info, node, choice
     belongs = inputs["required"][choice][1]["stride_options"]
     assert set(belongs) == set(registry.names)
     names = set().union(*belongs.values())
-    assert names | {"options"} == set(inputs["optional"])
-    assert not names & {*inputs["required"], "options", "name", "stride_curve"}
+    assert names == set(inputs["optional"]) - {"options", "latent"}
+    assert not names & {*inputs["required"], "options", "latent", "name", "stride_curve"}
     for entry in registry:
         assert belongs[entry.name] == vars(entry.options)
 
@@ -98,7 +98,7 @@ def test_options_reach_the_run(host, scene):
     [
         ("euler", {"order": 2}, "'euler' has no option 'order'; its options:"),
         ("euler", {"noise": "pink"}, "pink"),
-        ("euler", {"eta": 3.0}, "eta"),
+        ("euler", {"eta": 101.0}, "eta"),
     ],
 )
 def test_a_bad_option_is_refused(host, scene, sampler, options, says):
@@ -201,8 +201,9 @@ def test_the_schedule_node_tells_which_model_it_ran_with(host, scene):
 
 # The host's noise takes the whole batch from one stream, in order.
 @pytest.mark.parametrize(
-    "sampler", ["euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde", "dpm_2_ancestral", "lcm"]
-)
+    "sampler", ["euler_ancestral", "dpmpp_2m_sde", "dpmpp_3m_sde", "dpm_2_ancestral", "lcm",
+                "euler_ancestral_cfg_pp"],
+)  # fmt: skip
 def test_host_noise_gives_yesterdays_picture(host, scene, sampler):
     """With noise = host a stochastic sampler draws what the host's own draws, to rounding.
 
