@@ -10,8 +10,9 @@ import torch
 
 from ..process import Process
 from .guard import Guard
+from .levels import check_sigmas
 from .model import Answer, Denoise, Function, Model
-from .table import Draw, Ref, Row, check_sigmas
+from .table import Draw, Ref, Row
 
 OnStep = Callable[[dict[str, Any]], None]
 
@@ -102,12 +103,15 @@ def run(
     [B] that returns D [B, ...] or (D, U). Where the plan wants images alone, they are run one after
     the other as batches of one.
     x: the noisy latent at ``sigmas[0]``; with ``carry`` its x is used instead, bit for bit.
+    sigmas: levels as ``check_sigmas`` takes them; one alone, or none, leaves x as it is.
     until: stop after this many steps (the later sigmas then only tell the table what follows).
     carry: what an earlier run returned; its last sigma must be ``sigmas[0]``.
     on_step: called once a step, before it is taken, with i, x, denoised, sigma, sigma_hat.
     Raises ValueError for bad sigmas or a wrong shape, NotFinite for NaN or Inf.
     """
     sigmas = check_sigmas(sigmas, process)
+    if not sigmas:
+        return carry or Carry((), x, {})
     until = len(sigmas) - 1 if until is None else until
     if not 0 <= until < len(sigmas):
         raise ValueError(f"until must be from 0 to {len(sigmas) - 1} steps, got {until}")
@@ -117,13 +121,13 @@ def run(
         past, x, memory = _resume(x, sigmas[0], carry)
     plan = build(past + sigmas, process)
     model = denoise if isinstance(denoise, Model) else Function(denoise)
-    whole = Machine(plan, len(past), model, noise, x, memory, on_step)
+    whole = Machine(plan, len(past), len(past) + until, model, noise, x, memory, on_step)
     del x, memory  # the machine forgets them once they are used, and so must this frame
     machines = whole.images() if plan.alone else [whole]
     for machine in machines:
         for k, row in plan.walk(machine, len(past), until):
             machine.take(k, row)
-        machine.guard.finish()
+        machine.finish()
     x = machine.x if machine is whole else torch.cat([machine.x for machine in machines])
     return Carry((past + sigmas)[: len(past) + until + 1], x, machine.memory)
 
@@ -142,23 +146,29 @@ def _resume(
 
 
 class Machine:
-    """What a run holds while its rows are taken: the latent, the memory, the model, the noise."""
+    """What a run holds while its rows are taken: the latent, the memory, the model, the noise.
+
+    past, until: the steps of the plan that are taken.
+    """
 
     def __init__(
-        self, plan: Plan, past: int, model: Model, noise: Noise, x: torch.Tensor,
+        self, plan: Plan, past: int, until: int, model: Model, noise: Noise, x: torch.Tensor,
         memory: dict[Ref, torch.Tensor], on_step: OnStep | None,
     ) -> None:
-        self.plan, self.past, self.model, self.noise = plan, past, model, noise
+        self.plan, self.past, self.until, self.model, self.noise = plan, past, until, model, noise
         self.x, self.memory, self.on_step = x, memory, on_step
         self.guard = Guard(plan.sigmas, past, model.computes_in)
         self._shown = past - 1  # last step that the callback saw
+        # Steps that stay where the run ends have the newest answer; else nobody keeps it.
+        self._stays = past < until and plan.sigmas[until] == plan.sigmas[until - 1]
+        self._last: torch.Tensor | None = None
 
     def images(self) -> list[Machine]:
         """One machine for each image of the batch."""
         if self.x.shape[0] == 1:
             return [self]
         return [
-            Machine(self.plan, self.past, self.model.alone(k), self.noise.of(k),
+            Machine(self.plan, self.past, self.until, self.model.alone(k), self.noise.of(k),
                     self.x[k : k + 1], {}, self.on_step)
             for k in range(self.x.shape[0])
         ]
@@ -208,11 +218,28 @@ class Machine:
             if u is None:
                 raise ValueError("CFG++ needs a model that returns (denoised, unconditional)")
             self.memory["u", k] = u.to(x)
-        if self.on_step is not None and row.step > self._shown:
-            self._shown, start = row.step, self.plan.sigmas[row.step]
-            level = x.new_full((), row.sigma)
-            self.on_step({
-                "i": row.step - self.past, "x": x, "denoised": d,
-                "sigma": level if start == row.sigma or self.plan.alone else x.new_full((), start),
-                "sigma_hat": level,
-            })
+        self._show(row.step, row.sigma, d)
+        if self._stays:
+            self._last = d
+
+    def _show(self, step: int, sigma: float, d: torch.Tensor) -> None:
+        """Call back for a step that begins, at ``sigma`` after churn, with the answer d.
+
+        Steps before it that stayed on its level have the same answer.
+        """
+        levels = self.plan.sigmas
+        while self.on_step is not None and self._shown < step:
+            self._shown += 1
+            if levels[self._shown] == levels[step]:
+                level, start = self.x.new_full((), sigma), levels[step]
+                same = start == sigma or self.plan.alone
+                self.on_step({
+                    "i": self._shown - self.past, "x": self.x, "denoised": d,
+                    "sigma": level if same else self.x.new_full((), start), "sigma_hat": level,
+                })
+
+    def finish(self) -> None:
+        """After the last row: show the steps that stayed where it ends, wait for the guard."""
+        if self._last is not None:
+            self._show(self.until - 1, self.plan.sigmas[self.until], self._last)
+        self.guard.finish()

@@ -184,7 +184,7 @@ class Stepper:
 
     def _start(self, x: torch.Tensor) -> Machine:
         noise = self._noise(range(x.shape[0]))
-        return Machine(self.table, 0, Model(), noise, x, {}, None)  # the caller asks the model
+        return Machine(self.table, 0, 0, Model(), noise, x, {}, None)  # the caller asks the model
 
     def _denoised(self, out: torch.Tensor, x: torch.Tensor, sigma: float) -> torch.Tensor:
         out = out.to(x)

@@ -20,7 +20,7 @@ from itertools import accumulate
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from ..process import FLOW, Process, Split
+from ..process import Process, Split
 
 if TYPE_CHECKING:
     import torch
@@ -174,11 +174,12 @@ class Table:
 
     def __post_init__(self) -> None:
         last: dict[Ref, int] = {}
-        first, guided = [0], False
-        step, level = 0, self.sigmas[0]
+        first: list[int] = []
+        guided = False
+        step, level = -1, self.sigmas[0]
         alphas = [self.process.alpha(level)]  # where each row starts
         for k, row in enumerate(self.rows):
-            if row.step not in (step, step + 1) or (k == 0 and row.step != 0):
+            if row.step not in (max(step, 0), step + 1):
                 raise ValueError(f"row {k}: step {row.step} after step {step}")
             if row.sigma != level:
                 raise ValueError(f"row {k}: starts at sigma {row.sigma}, x is at {level}")
@@ -271,26 +272,3 @@ class Table:
             change[first] += 1
             change[last] -= 1
         return max(accumulate(change))
-
-
-def check_sigmas(sigmas: Sequence[float], process: Process) -> tuple[float, ...]:
-    """Sigmas as floats, or a ValueError that says which value is wrong and what is accepted.
-
-    They are at least two, finite, fall strictly to 0 or above it, and on FLOW start at 1 or below.
-    """
-    values = tuple(map(float, sigmas.tolist() if hasattr(sigmas, "tolist") else sigmas))
-    if len(values) < 2:
-        raise ValueError(f"sigmas need at least 2 values (one step), got {len(values)}")
-    for i, value in enumerate(values):
-        if not math.isfinite(value) or value < 0:
-            raise ValueError(f"sigma {i} is {value}; sigmas must be finite and not negative")
-    for i, (a, b) in enumerate(zip(values, values[1:])):
-        if b >= a:
-            raise ValueError(
-                f"sigmas must decrease, but sigma {i} is {a:.6g} and sigma {i + 1} is {b:.6g}"
-            )
-    if process is FLOW and values[0] > 1.0:
-        raise ValueError(
-            f"sigma 0 is {values[0]:.6g}; this is a flow model, whose sigmas lie in 0..1"
-        )
-    return values

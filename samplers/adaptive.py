@@ -21,11 +21,12 @@ from typing import Any
 
 import torch
 
+from ..engine.levels import rises, stretches
 from ..engine.run import Machine
 from ..engine.table import Draw, Ref, Row
 from ..process import Process
 from ..registry import choice, option, option_set
-from .entry import Noisy, Sampler
+from .entry import UPWARDS, Noisy, Sampler
 from .exponential_single import three_stage
 from .runge_kutta import BOGACKI_SHAMPINE, DORMAND_PRINCE, HEUN_EULER, Tableau
 
@@ -147,7 +148,7 @@ class AdaptivePlan:
     def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """Tries, one after the other, from the first level of these steps to the last."""
         levels = self.sigmas[past : past + steps + 1]
-        sigma, floor = levels[0], levels[-1] or levels[-2]
+        sigma, floor = levels[0], min((s for s in levels if s > 0), default=0.0)
         taken = Taken(sigmas=[sigma])
         self.taken.append(taken)
         control = StepControl(self.options, 1.5 if self.options.eta else self.order)
@@ -187,7 +188,7 @@ class AdaptivePlan:
                 k += 1
             before, sigma = low, target
             taken.sigmas.append(sigma)
-        if levels[-1] == 0:
+        if sigma > levels[-1]:
             self._check(taken, known is None, sigma, 0.0)
             self._start = k
             answer = k if known is None else known
@@ -247,7 +248,14 @@ class AdaptiveSampler(Sampler):
     def planned(
         self, levels: tuple[float, ...], process: Process, options: Any
     ) -> AdaptivePlan:
-        """A plan for one run."""
+        """A plan for one run; ValueError for levels that rise."""
+        for stretch in stretches(levels):
+            if rises(stretch.levels):
+                raise ValueError(
+                    f"'{self.name}' chooses its own steps, and only down: it cannot go up in sigma "
+                    f"({stretch.levels[0]:.6g} to {stretch.levels[-1]:.6g}); use "
+                    + ", ".join(UPWARDS)
+                )
         return self.build(levels, process, options)
 
 
