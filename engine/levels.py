@@ -11,14 +11,14 @@ from typing import NamedTuple
 from ..process import Process
 from .table import Row
 
-HIGHEST = 2.0**24  # a latent in float32 holds nothing of the picture beside this much noise
+HIGHEST = 1e6  # from far above it the weights of a step down are lost to rounding
 _SAME = 1e-9  # of log-SNR: a slope over less than this is nothing but rounding
 
 
 def check_sigmas(sigmas: Iterable[float], process: Process) -> tuple[float, ...]:
     """Levels as floats, or a ValueError that says which one is wrong and what is accepted.
 
-    They are from 0 to 2**24, in any order; none may come after 0 but 0 itself. Neighbours whose
+    They are from 0 to 1e6, in any order; none may come after 0 but 0 itself. Neighbours whose
     log-SNR is the same to nine digits are set equal.
     """
     values = [*map(float, sigmas.tolist() if hasattr(sigmas, "tolist") else sigmas)]
@@ -29,8 +29,8 @@ def check_sigmas(sigmas: Iterable[float], process: Process) -> tuple[float, ...]
             )
         if value > HIGHEST:
             raise ValueError(
-                f"sigma {k + 1} of {len(values)} is {value:.6g}; above {HIGHEST:.0f} a latent is "
-                "nothing but noise to float32"
+                f"sigma {k + 1} of {len(values)} is {value:.6g}; the highest that can be computed "
+                f"with is {HIGHEST:.0f}"
             )
         before = values[k - 1] if k else value
         if before == 0 < value:

@@ -146,7 +146,6 @@ class Recorder:
         self.sigmas, self.process, self._clock = list(sigmas), process, _Clock(device)
         self._begun = self._clock.now()
         self._calls: list[tuple[Any, Any]] = []
-        self._told = 0  # of the calls, when the last step was shown
         self._steps: list[tuple[int, int, int]] = []  # step, image, model calls before its own
         self._times: list[Any] = []
         self._numbers: list[torch.Tensor] = []  # of each step, nine on the device
@@ -169,6 +168,8 @@ class Recorder:
     def step(self, info: dict[str, Any]) -> None:
         """A step is about to be taken: i, x and denoised as the host's callbacks have them.
 
+        asked: whether the model was asked for it, see ``run``.
+
         It is taken to be called after the first answer in a step; of a sampler that calls back at
         another place the calls and seconds of a step are those from one callback to the next.
         """
@@ -179,9 +180,8 @@ class Recorder:
         if self._before is not None:
             self._measure(self._before, None if again else x)
             before, begun = len(self._calls), self._clock.now()
-            if before > self._told:  # it has had one answer
+            if info.get("asked", True):  # it has had one answer
                 before, begun = before - 1, self._calls[-1][0]
-        self._told = len(self._calls)
         self._times.append(begun)
         self._steps.append((i, image + again, before))
         level = info.get("sigma", self._listed(i))  # a tensor, where a method chose its own

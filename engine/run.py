@@ -106,7 +106,8 @@ def run(
     sigmas: levels as ``check_sigmas`` takes them; one alone, or none, leaves x as it is.
     until: stop after this many steps (the later sigmas then only tell the table what follows).
     carry: what an earlier run returned; its last sigma must be ``sigmas[0]``.
-    on_step: called once a step, before it is taken, with i, x, denoised, sigma, sigma_hat.
+    on_step: called once a step, before it is taken, with i, x, denoised, sigma, sigma_hat, and
+    whether the model was asked just now (a step that stays on its level shows the last answer).
     Raises ValueError for bad sigmas or a wrong shape, NotFinite for NaN or Inf.
     """
     sigmas = check_sigmas(sigmas, process)
@@ -178,6 +179,8 @@ class Machine:
 
         Hosts keep the ones that they were shown.
         """
+        if not row.reads:  # noise alone is left, at sigma 1 of FLOW
+            return torch.zeros_like(self.x)
         (ref, weight), *rest = row.reads
         if len(rest) == 1 and abs(weight + rest[0][1] - 1.0) < 1e-12:  # in one pass over memory
             return torch.lerp(self.memory[ref], self.memory[rest[0][0]], rest[0][1])
@@ -218,14 +221,15 @@ class Machine:
             if u is None:
                 raise ValueError("CFG++ needs a model that returns (denoised, unconditional)")
             self.memory["u", k] = u.to(x)
-        self._show(row.step, row.sigma, d)
+        self._show(row.step, row.sigma, d, asked=True)
         if self._stays:
             self._last = d
 
-    def _show(self, step: int, sigma: float, d: torch.Tensor) -> None:
+    def _show(self, step: int, sigma: float, d: torch.Tensor, asked: bool) -> None:
         """Call back for a step that begins, at ``sigma`` after churn, with the answer d.
 
-        Steps before it that stayed on its level have the same answer.
+        Steps before it that stayed on its level have the same answer. asked: whether it was given
+        just now.
         """
         levels = self.plan.sigmas
         while self.on_step is not None and self._shown < step:
@@ -236,10 +240,11 @@ class Machine:
                 self.on_step({
                     "i": self._shown - self.past, "x": self.x, "denoised": d,
                     "sigma": level if same else self.x.new_full((), start), "sigma_hat": level,
+                    "asked": asked,
                 })
 
     def finish(self) -> None:
         """After the last row: show the steps that stayed where it ends, wait for the guard."""
         if self._last is not None:
-            self._show(self.until - 1, self.plan.sigmas[self.until], self._last)
+            self._show(self.until - 1, self.plan.sigmas[self.until], self._last, asked=False)
         self.guard.finish()

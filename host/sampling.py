@@ -47,6 +47,11 @@ def sigmas_for(
     if planned == 0:
         return torch.empty(0)
     sigmas = comfy.samplers.calculate_sigmas(sampling, schedule.name, planned + spare).cpu()
+    for level in sigmas[~sigmas.isfinite()].tolist():
+        raise ValueError(
+            f"schedule '{schedule.called}', which is not Stride's, gave a sigma of {level} for "
+            f"{planned} steps; use another schedule or another number of steps"
+        )
     if spare:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     return sigmas[-(steps + 1) :]

@@ -151,6 +151,8 @@ class StrideSigmasSplit(io.ComfyNode):
 
     @classmethod
     def execute(cls, sigmas: torch.Tensor, sigma: float) -> io.NodeOutput:
-        """(SIGMAS above, SIGMAS below, steps above); the level where they meet is in both."""
-        high, low = host.levels.split_at(sigmas, sigma)
-        return io.NodeOutput(high, low, max(len(high) - 1, 0))
+        """(SIGMAS above, SIGMAS below, steps that come first); where they meet is in both.
+
+        Raises ValueError for a way that crosses the level more than once.
+        """
+        return io.NodeOutput(*host.levels.split_at(sigmas, sigma))

@@ -99,7 +99,7 @@ class Sampler(Entry):
             if rises(levels) and self._loud(options):
                 raise self._no_way_up(levels, options) from None
             can = ABOVE_ONE if max(levels) > 1.0 and process.alpha(max(levels)) < 0 else UPWARDS
-            raise Unable(f"'{self.name}' needs {missing}; use {', '.join(can)}") from None
+            raise self._unable(f"needs {missing}", options, can) from None
         if rises(levels) and any(row.noise for row in rows):
             raise self._no_way_up(levels, options)
         return rows
@@ -110,11 +110,13 @@ class Sampler(Entry):
         return {name: value for name, value in quiet.items() if getattr(options, name) != value}
 
     def _no_way_up(self, levels: Sequence[float], options: Any) -> Unable:
+        way = f"{levels[0]:.6g} to {levels[-1]:.6g}"
+        return self._unable(f"adds noise and cannot go up in sigma ({way})", options, UPWARDS)
+
+    def _unable(self, why: str, options: Any, can: Sequence[str]) -> Unable:
         loud = " and ".join(f"{name} {value:g}" for name, value in self._loud(options).items())
-        return Unable(
-            f"'{self.name}' adds noise and cannot go up in sigma ({levels[0]:.6g} to "
-            f"{levels[-1]:.6g}); {f'set {loud}, or ' if loud else ''}use {', '.join(UPWARDS)}"
-        )
+        quiet = f"set {loud}, or " if loud else ""
+        return Unable(f"'{self.name}' {why}; {quiet}use {', '.join(can)}")
 
 
 @lru_cache(maxsize=8)  # repeated runs ask for the same; ten thousand steps take some megabytes

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import comfy.k_diffusion.sampling
 import torch
 
-from ...engine.noise import KEYED, source
+from ...engine.noise import KEYED, KeyedNoise, source
 from ...engine.run import Carry, Noise, OnStep, Plan, run
 from ...engine.table import alike
 from ...names import PREFIX
@@ -112,6 +112,7 @@ class HostRun(SamplerFunction):
     ) -> torch.Tensor:
         """The latent at the last sigma, [B, ...], as the host's sampler functions return it.
 
+        It is x where there is one sigma, or none.
         model: (x [B, ...], sigma [B], **what the host wants) -> D. x: the latent at
         ``sigmas[0]``; where a stopped run goes on, its own is taken instead. callback: called once
         a step. noise_sampler: (sigma, sigma_next) -> unit noise [B, ...], in place of the option
@@ -125,7 +126,8 @@ class HostRun(SamplerFunction):
         call, mask = Call(model, x, sigmas, dict(extra_args or {}), noise_sampler), nullcontext()
         if self.resume or self.ahead:
             call, mask = self._seen_whole(call), self._inpainting(call)
-        with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar, mask:
+        steps = max(len(sigmas) - 1, 0)
+        with comfy.k_diffusion.sampling.tqdm(total=steps, disable=disable) as bar, mask:
             result = self._run(call, callback, bar)
         if self.duties.tell is not None:
             self.duties.tell(result)
@@ -159,16 +161,16 @@ class HostRun(SamplerFunction):
             end = carry.x
         except Interrupted:
             end = watch.so_far()
-        plan = plans[0]
+        plan = plans[0] if plans else None
         watch.finish(end, plan)
         stopped = None
-        if self.keep and carry is not None and levels[-1] > 0:
+        if self.keep and carry is not None and levels and levels[-1] > 0:
             memory = patches.memory if patches else {}
             stopped = Stopped(self.sampler.name, self.options, carry, call.masked, memory)
         end = end.float()
         return Result(
             end * terms.result if terms else end, model.tally.calls, (*notes, *watch.notes),
-            tuple(plan.taken), stopped,
+            tuple(plan.taken) if plan else (), stopped,
         )
 
     def _process(self, call: Call, levels: list[float]) -> Process:
@@ -242,6 +244,8 @@ class HostRun(SamplerFunction):
         kind = getattr(self.options, "noise", KEYED[0])
         seed = call.extra.get("seed") or 0
         images = self.images or images_of(call.host, x, seed)
+        if not (call.sigmas > 0).any():  # at 0 nothing is drawn
+            return KeyedNoise(seed, images)
         if kind in KEYED:
             return source(self.options, seed, images)
         brownian = self.sampler.brownian

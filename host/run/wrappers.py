@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import comfy.samplers
@@ -62,12 +63,9 @@ def alternating(first: Any, second: Any, sigma: float) -> Any:
         return _made(replace(one, sampler=mixed, options=mixed.options), first)
 
     def pieces(levels: Sequence[float]) -> Iterator[Piece]:
-        change = next((k for k, level in enumerate(levels) if level <= sigma), len(levels) - 1)
-        change = min(change, len(levels) - 1)
-        if change:
-            yield Piece(first, 0, change)
-        if change < len(levels) - 1:
-            yield Piece(second, change, len(levels) - 1)
+        for above, steps in groupby(range(len(levels) - 1), lambda k: levels[k] > sigma):
+            start, *more = steps
+            yield Piece(first if above else second, start, start + len(more) + 1)
 
     return _made(Relay([first, second], pieces), first)
 
