@@ -210,7 +210,7 @@ def test_a_way_up_is_the_way_down_turned_round():
     assert torch.equal(t.last_from(UP, 11.0)[-2:], torch.tensor([11.0, float(UP[-1])]))
     assert torch.equal(t.discard_penultimate(UP), torch.cat([UP[:-2], UP[-1:]]))
     high, low = t.split_at(UP, 2.0)
-    assert torch.equal(high, UP[6:]) and torch.equal(low, UP[:7]) and t.meeting(UP, 2.0) == 6
+    assert torch.equal(high, UP[7:]) and torch.equal(low, UP[:8]) and t.meeting(UP, 2.0) == 7
     assert float(high[0]) > 2.0 > float(low[-2])
 
 
