@@ -55,6 +55,10 @@ class Plan(Protocol):
         """Whether rows read the unconditional answer."""
 
     @property
+    def caution(self) -> str | None:
+        """What a person should know before the run, or None."""
+
+    @property
     def alone(self) -> bool:
         """Whether the rows depend on the latent, so that each image of a batch has its own."""
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from .run import Machine
 
+# What no method multiplies its answers by on an even curve: see ``Table.amplification``.
+PLAIN = 25.0
+
 Ref = tuple[str, int]  # ("x", j): what row j started from; ("d", j), ("u", j): what was answered
 Term = tuple[Ref, float]  # what is read, and its weight
 
@@ -241,6 +244,35 @@ class Table:
     def stochastic(self) -> bool:
         """Whether any row adds fresh noise."""
         return any(row.noise or row.excess for row in self.rows)
+
+    @cached_property
+    def amplification(self) -> float:
+        """The most by which a row multiplies what the model's answers are off, 1 or less for Euler.
+
+        Every x_j that it reads is ``alpha_j D_j + sigma_j eps``. What the absolute weights of the
+        clean parts then sum to, over what a latent at the row's end amounts to, alpha' + sigma'.
+        """
+        return max((self._amplified(row) for row in self.rows), default=0.0)
+
+    def _amplified(self, row: Row) -> float:
+        clean: dict[int, float] = {}
+        for (kind, j), weight in row.reads:
+            part = self.process.alpha(self.rows[j].sigma) if kind == "x" else 1.0
+            clean[j] = clean.get(j, 0.0) + part * weight
+        whole = abs(self.process.alpha(row.sigma_next)) + row.sigma_next
+        return sum(map(abs, clean.values())) / whole
+
+    @property
+    def caution(self) -> str | None:
+        """What a person should know before the run; None on most curves."""
+        if self.amplification <= PLAIN:
+            return None
+        worst = max(self.rows, key=self._amplified)
+        return (
+            f"step {worst.step + 1} of {self.steps} (sigma {worst.sigma:.4g} to "
+            f"{worst.sigma_next:.4g}) multiplies what the model's answers are off by up to "
+            f"{self.amplification:.0f}; more even steps, more of them or a lower order do not"
+        )
 
     def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """Rows, by number, of ``steps`` steps after the first ``past``; see ``run.Plan``."""

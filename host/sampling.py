@@ -23,10 +23,11 @@ from .latents import Record
 from .lists.model import family_of, spec_of
 from .lists.names import Named
 from .run.automatic import AutomaticRun
-from .run.ours import HostRun
+from .run.ours import HostRun, OurSampler
 from .run.result import Result
 from .run.theirs import TheirRun
 from .run.watch import ANEW, PLAIN, Duties
+from .shown.words import show_on_node
 
 
 def sigmas_for(
@@ -60,12 +61,14 @@ def sigmas_for(
 def sampler_of(wish: Wish, duties: Duties = PLAIN, node_id: str | None = None) -> Any:
     """The host's SAMPLER: ours, or the host's own for a name of somebody else's.
 
-    node_id: where the choice of ``automatic`` is shown.
+    node_id: where the choice of ``automatic`` is shown, and what should be known before the run.
     """
+    if node_id is not None:
+        duties = replace(duties, warn=partial(show_on_node, node_id))
     if isinstance(wish, Later):
-        return comfy.samplers.KSAMPLER(AutomaticRun(wish.given, node_id, duties))
+        return OurSampler(AutomaticRun(wish.given, node_id, duties))
     if wish.entry is not None:
-        return comfy.samplers.KSAMPLER(HostRun.of(wish, duties))
+        return OurSampler(HostRun.of(wish, duties))
     theirs = comfy.samplers.sampler_object(wish.name)
     if hasattr(theirs, "sampler_function"):
         theirs.sampler_function = TheirRun(theirs.sampler_function, duties)
@@ -154,7 +157,7 @@ def ksample(
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"], **ratios)
     latent = {**latent, "samples": samples}
     results: list[Result | None] = [None]  # none, of a SAMPLER that does not tell
-    duties = Duties(choice.settings, asked.box, results.append)
+    duties = Duties(choice.settings, asked.box, results.append, asked.warn)
     if choice.a1111 is None:
         run = setup(model, asked, latent, duties)
     else:

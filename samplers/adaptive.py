@@ -127,7 +127,7 @@ class AdaptivePlan:
     taken: list[Taken] = field(default_factory=list)
     _start: int = field(default=0, init=False)  # the first row of the try that is under way
     _base: int = field(default=0, init=False)  # the row that holds its latent and its first answer
-    guided, alone, peak_memory = False, True, None
+    guided, alone, peak_memory, caution = False, True, None, None
 
     @property
     def s_noise(self) -> float:

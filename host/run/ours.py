@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import comfy.k_diffusion.sampling
+import comfy.samplers
 import torch
 
 from ...engine.noise import KEYED, KeyedNoise, source
@@ -148,7 +149,7 @@ class HostRun(SamplerFunction):
         plans: list[Plan] = []  # the run's, once it has begun
 
         def build(whole: tuple[float, ...], process: Process) -> Plan:
-            plans.append(self.sampler.planned(whole, process, self.options))
+            plans.append(watch.plan(self.sampler.planned(whole, process, self.options)))
             return plans[0]
 
         carry = None
@@ -254,3 +255,17 @@ class HostRun(SamplerFunction):
         if kind == "a1111" and brownian:  # one tree for each image
             return HostNoise(x, call.sigmas, [seed + image for image in images], True, False)
         return source(self.options, seed, images, brownian)
+
+
+class OurSampler(comfy.samplers.KSAMPLER):
+    """A SAMPLER of ours. The host's own holds no list of sigmas against what it does with it."""
+
+    def sample(self, model_wrap: Any, sigmas: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        """See the host's; ValueError for a run up to where the host divides its result by 0."""
+        process = process_of(model_wrap.inner_model.model_sampling)
+        if len(sigmas) > 1 and process.alpha(float(sigmas[-1])) == 0:
+            raise ValueError(
+                f"sigma {len(sigmas)} of {len(sigmas)}, the last, is 1: a flow model's latent is "
+                "handed on divided by 1 - sigma, so a run has to end below 1 (0.99, say)"
+            )
+        return super().sample(model_wrap, sigmas, *rest, **named)

@@ -13,7 +13,6 @@ from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
-import comfy.samplers
 import torch
 
 from ... import samplers
@@ -23,7 +22,7 @@ from ..shown.words import show_on_node
 from .function import SamplerFunction, options_of
 from .guess import Guess, hooks_in
 from .noise import images_of
-from .ours import HostRun
+from .ours import HostRun, OurSampler
 from .proxy import Proxy
 
 # What the host runs for methods that take their steps by themselves, whatever the sigmas are.
@@ -140,7 +139,7 @@ def function_of(sampler: Any) -> Callable[..., torch.Tensor]:
 
 
 def _made(function: Callable[..., torch.Tensor], like: Any) -> Any:
-    return comfy.samplers.KSAMPLER(function, inpaint_options=like.inpaint_options)
+    return OurSampler(function, inpaint_options=like.inpaint_options)
 
 
 class Piece(NamedTuple):
