@@ -153,7 +153,7 @@ def test_a_schedule_of_others_that_is_not_finite_is_named(comfy):
 
     sampling = discrete(comfy)
     model = SimpleNamespace(get_model_object=lambda name: sampling)
-    named = Named("schedule", "kl_optimal", None)
+    named = Named("schedule", "kl_optimal", "kl_optimal")
     with pytest.raises(ValueError, match=r"schedule .kl_optimal.* gave a sigma of nan for 1 steps"):
         sigmas_for(model, named, 1)
 
