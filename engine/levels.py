@@ -78,6 +78,7 @@ def rows_over(
     begun = 0  # steps
 
     def stay_until(step: int) -> None:
+        """The rows of the steps before ``step`` that no stretch has."""
         for k in range(begun, step):
             out.append(Row(k, sigmas[k], sigmas[k], {len(out): 1.0}, {}, calls=False))
 

@@ -102,6 +102,8 @@ class Stepper:
         self._clock = _clock_of(self.process, model)
         self._noise = noise
         asked = [k for k, row in enumerate(table.rows) if row.calls]
+        if not asked:
+            raise ValueError(f"no step of sigmas {[*table.sigmas]} asks the model")
         # Rows before the first call only lift x to a higher level: the sample starts there.
         self._first = asked[0]
         if table.needed_after(self._first - 1):

@@ -176,6 +176,8 @@ class Table:
     _last_read: dict[Ref, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not self.sigmas:
+            raise ValueError("a table is over one level at least")
         last: dict[Ref, int] = {}
         first: list[int] = []
         guided = False

@@ -269,6 +269,56 @@ def test_a_first_level_far_up(name):
         assert torch.allclose(found, x / top, rtol=1e-3)
 
 
+# Amplification ----------------------------------------------------------------------------------
+
+SPECS = {
+    "sd": schedules.ModelSpec.discrete(), "flow": schedules.ModelSpec.flow(),
+    "flow 3": schedules.ModelSpec.flow(3.0), "flux": schedules.ModelSpec.flux(),
+}
+EVEN = ("karras", "exponential", "simple", "sgm_uniform", "trailing", "beta")
+
+
+def amplified(name, schedule, spec, steps, **options):
+    sigmas = schedules.get(schedule).sigmas(SPECS[spec], steps)
+    return samplers.get(name).plan(sigmas, SPECS[spec].process, **options)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("schedule", EVEN)
+def test_no_sampler_amplifies_on_an_ordinary_curve(schedule, spec):
+    for steps in (1, 2, 5, 12, 20):
+        for name in TABLES:
+            assert amplified(name, schedule, spec, steps).caution is None
+
+
+@pytest.mark.parametrize("spec", ["flow 3", "flux"])
+@pytest.mark.parametrize("steps", [5, 12])
+@pytest.mark.parametrize("schedule", ["laplace", "uniform", "linspace", "leading", "ddim_uniform"])
+@pytest.mark.parametrize("name", ["dpmpp_3m", "dpmpp_3m_sde", "dpmpp_3m_sde_cfg_pp"])
+def test_wild_tables_are_told_of(name, schedule, steps, spec):
+    """Runs of these left data below 5 for |x| of 30 and more; order 1 never does."""
+    table = amplified(name, schedule, spec, steps)
+    assert f"of {steps} (sigma" in table.caution
+    assert f"by up to {table.amplification:.0f};" in table.caution
+    assert amplified("euler", schedule, spec, steps).amplification <= 1 + 1e-9
+
+
+def test_amplification_is_the_weight_of_clean_parts():
+    """By hand: DPM++ 2M on 4, 1, 0.1, 0; Euler is the same combination whichever way it goes."""
+    table = samplers.get("dpmpp_2m").plan((4.0, 1.0, 0.1, 0.0), VE)
+    row = table.rows[1]
+    last = row.x[1] + row.d[1], row.d[0]  # x_1 is D_1 + noise
+    assert table.amplification == pytest.approx(sum(map(abs, last)) / 1.1)
+    for process, sigmas in ((VE, (0.001, 2.0, 50.0, 0.3, 0.0)), (FLOW, (0.001, 0.9, 1.2, 0.1))):
+        assert samplers.get("euler").plan(sigmas, process).amplification <= 1 + 1e-9
+
+
+def test_the_first_step_of_flipped_sigmas_amplifies_by_the_method():
+    up = (1e-4, *whole_run(VE)[-2::-1])
+    told = {name for name in ABLE if samplers.get(name).plan(up, VE, **quiet(name)).caution}
+    assert told > STIFF and not told & {"euler", "heun", "dpmpp_2m", "uni_pc", "lms", "deis"}
+
+
 # Samplers of samplers ---------------------------------------------------------------------------
 
 
