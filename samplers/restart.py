@@ -50,9 +50,8 @@ def restart(sigmas: tuple[float, ...], process: Process, options: Intervals) -> 
     schedule is honoured.
     """
     times, length = _rounds(options, len(sigmas) - 1)
-    low, levels = 0, []
-    if times:
-        low, levels = _way_back(sigmas, process, options, length)
+    nowhere: tuple[int, list[float]] = (0, [])
+    low, levels = _way_back(sigmas, process, options, length) if times else nowhere
     k = 0
     for step, pair in enumerate(zip(sigmas, sigmas[1:])):
         for row in _heun(k, step, *pair):
