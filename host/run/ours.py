@@ -179,6 +179,8 @@ class HostRun(SamplerFunction):
         sampling = sampling_of(call.host)
         if sampling is not None:
             return process_of(sampling)
+        if len(levels) < 2:  # nothing is run
+            return VE
         try:
             rows = [self.sampler.planned(tuple(levels), p, self.options).rows for p in (VE, FLOW)]
         except (AttributeError, ValueError):  # an adaptive one, or levels of the one kind alone
@@ -262,7 +264,8 @@ class OurSampler(comfy.samplers.KSAMPLER):
 
     def sample(self, model_wrap: Any, sigmas: torch.Tensor, *rest: Any, **named: Any) -> Any:
         """See the host's; ValueError for a run up to where the host divides its result by 0."""
-        process = process_of(model_wrap.inner_model.model_sampling)
+        sampling = getattr(model_wrap.inner_model, "model_sampling", None)
+        process = VE if sampling is None else process_of(sampling)
         if len(sigmas) > 1 and process.alpha(float(sigmas[-1])) == 0:
             raise ValueError(
                 f"sigma {len(sigmas)} of {len(sigmas)}, the last, is 1: a flow model's latent is "

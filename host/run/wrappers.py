@@ -175,7 +175,7 @@ class _Made(SamplerFunction):
         sampling = sampling_of(model)
         levels = check_sigmas(sigmas, VE if sampling is None else process_of(sampling))
         if 0 in levels[:-1]:
-            raise ValueError(f"sigma {levels.index(0)} is 0; only the last one can be")
+            raise ValueError(f"sigma {levels.index(0) + 1} is 0; only the last one can be")
         handed = Handed(model, x, sigmas, extra_args, callback, disable, options)
         return self.run(handed, levels)
 
