@@ -247,7 +247,7 @@ class Machine:
                     "asked": asked,
                 })
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """After the last row: show the steps that stayed where it ends, wait for the guard."""
         if self._last is not None:
             self._show(self.until - 1, self.plan.sigmas[self.until], self._last, asked=False)
