@@ -132,7 +132,7 @@ def run(
     for machine in machines:
         for k, row in plan.walk(machine, len(past), until):
             machine.take(k, row)
-        machine.finish()
+        machine.close()
     x = machine.x if machine is whole else torch.cat([machine.x for machine in machines])
     return Carry((past + sigmas)[: len(past) + until + 1], x, machine.memory)
 
