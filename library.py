@@ -31,7 +31,8 @@ def sample(
     denoise: (x [B, ...], sigma [B]) -> the clean latent. x: the noisy latent at the first sigma
     (from pure noise: unit noise times ``model.sigma_max``). sampler, schedule: any names that
     ``resolve`` takes ("Euler a Karras"). schedule, steps: 20 steps of "simple" unless said; or
-    ``sigmas``, a list of your own, with ``process`` or ``model``.
+    ``sigmas``, a list of your own, with ``process`` or ``model``: falling, or whatever else
+    docs/levels.md tells of.
     model: noise levels of the model, SD1.5's and SDXL's unless given. schedule_options: the
     schedule's own, and ``denoise`` (0..1) for a part of the way. seed: keys fresh noise.
     options: the sampler's own. Raises ValueError on bad input.

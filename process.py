@@ -12,6 +12,10 @@ from enum import Enum
 from typing import NamedTuple
 
 
+class Undefined(ValueError):
+    """A formula has no value there: log-SNR above sigma 1 of FLOW, fresh noise on the way up."""
+
+
 class Split(NamedTuple):
     """A stochastic step: go to ``down`` without noise, then ``x = scale * x + std * noise``."""
 
@@ -37,8 +41,9 @@ class Process(Enum):
 
     VE: EPS, V and EDM models as the host presents them. FLOW: SD3, Flux, Wan.
     fall: what alpha loses per sigma, 0 or 1: all in which the two differ. ``Process("VE")`` is
-    VE, and ValueError for any other name. All levels are sigmas in the process' own space: from 0
-    up, on FLOW to 1.
+    VE, and ValueError for any other name. All levels are sigmas in the process' own space, from 0
+    up. Above 1 of FLOW the clean latent has a negative weight: the ODE goes on there, but there is
+    no log-SNR, and what asks for it raises ``Undefined``.
     """
 
     VE = "VE", 0.0
@@ -62,14 +67,22 @@ class Process(Enum):
     def ratio(self, sigma: float) -> float:
         """``sigma / alpha``, the VE sigma of the same log-SNR; +inf at a FLOW start (sigma 1)."""
         alpha = 1.0 - self.fall * sigma
-        return sigma / alpha if alpha > 0 else math.inf
+        return sigma / alpha if alpha > 0 else -self._nothing_left(sigma)
 
     def log_snr(self, sigma: float) -> float:
         """``log(alpha / sigma)``; +inf at sigma 0 and -inf at a FLOW start (sigma 1)."""
         if sigma == 0:
             return math.inf
         alpha = 1.0 - self.fall * sigma
-        return math.log(alpha / sigma) if alpha > 0 else -math.inf
+        return math.log(alpha / sigma) if alpha > 0 else self._nothing_left(sigma)
+
+    def _nothing_left(self, sigma: float) -> float:
+        """The log-SNR where alpha is not above 0: -inf at a FLOW start, and none beyond."""
+        if sigma > 1.0:
+            raise Undefined(
+                f"log-SNR, which has no value above sigma 1 of a flow model (here {sigma:.6g})"
+            )
+        return -math.inf
 
     def sigma_at(self, log_snr: float) -> float:
         """The inverse of ``log_snr``."""
@@ -88,8 +101,8 @@ class Process(Enum):
         if eta == 0 or sigma_next == 0 or self is VE:
             return self.ddim_split(sigma, sigma_next, eta)
         down = max(sigma_next * (1.0 + (sigma_next / sigma - 1.0) * eta), 0.0)
-        scale = self.alpha(sigma_next) / self.alpha(down)
-        return Split(down, scale, math.sqrt(sigma_next**2 - (scale * down) ** 2))
+        scale = _over(self.alpha(sigma_next), self.alpha(down))
+        return Split(down, scale, root(sigma_next**2 - (scale * down) ** 2, sigma_next))
 
     def ddim_split(self, sigma: float, sigma_next: float, eta: float) -> Split:
         """The split with the DDIM variance (Song et al. 2020, arXiv:2010.02502, eq. 16).
@@ -101,8 +114,8 @@ class Process(Enum):
         if eta == 0 or sigma_next == 0:
             return Split(sigma_next, 1.0, 0.0)
         alpha = self.alpha(sigma_next)
-        ratio = sigma_next * self.alpha(sigma) / (alpha * sigma)
-        std = min(eta * sigma_next * math.sqrt(1.0 - ratio**2), sigma_next)
+        ratio = _over(sigma_next * self.alpha(sigma), alpha * sigma)
+        std = min(eta * sigma_next * root(1.0 - ratio**2, 1.0), sigma_next)
         down = math.sqrt(sigma_next**2 - std**2) / alpha  # in s, where alpha is 1 / (1 + fall s)
         inverse = 1.0 + self.fall * down
         return Split(down / inverse, alpha * inverse, std)
@@ -121,13 +134,34 @@ class Process(Enum):
         damp = math.exp(-eta * h) if eta else 1.0
         keep = sigma_next / sigma * damp
         move = 1.0 - self.fall * sigma_next - keep * (1.0 - self.fall * sigma)
-        std = sigma_next * math.sqrt(-math.expm1(-2.0 * eta * h)) if eta else 0.0
+        std = sigma_next * root(-math.expm1(-2.0 * eta * h), 1.0) if eta else 0.0
         return Decay(keep, move, std, (1.0 + eta) * h)
 
     def renoise(self, sigma: float, up: float) -> tuple[float, float]:
         """(scale, std) with which ``scale * x + std * z`` lifts x from sigma to a higher level."""
-        scale = self.alpha(up) / self.alpha(sigma)
-        return scale, math.sqrt(up**2 - (scale * sigma) ** 2)
+        if up == sigma:
+            return 1.0, 0.0
+        scale = _over(self.alpha(up), self.alpha(sigma))
+        return scale, root(up**2 - (scale * sigma) ** 2, up)
+
+
+def root(variance: float, unit: float) -> float:
+    """The standard deviation of fresh noise; there is none where noise would have to go.
+
+    unit: a deviation beside which the rounding of ``variance`` is measured.
+    """
+    if variance < -1e-12 * unit**2:
+        raise Undefined(
+            "room for fresh noise, which a step up has not, nor one above sigma 1 of a flow model"
+        )
+    return math.sqrt(max(variance, 0.0))
+
+
+def _over(signal: float, before: float) -> float:
+    """What the clean latent is multiplied by; from sigma 1 of FLOW, where it is gone, nothing."""
+    if before == 0:
+        raise Undefined("a clean latent to add noise to, and a flow model's is gone at sigma 1")
+    return signal / before
 
 
 VE, FLOW = Process.VE, Process.FLOW

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from ..process import Process
+from ..process import Process, Undefined
 from .model import Answer, Model
 
 Answered = TypeVar("Answered")
@@ -168,17 +168,20 @@ class Recorder:
     def step(self, info: dict[str, Any]) -> None:
         """A step is about to be taken: i, x and denoised as the host's callbacks have them.
 
+        asked: whether the model was asked for it, see ``run``.
+
         It is taken to be called after the first answer in a step; of a sampler that calls back at
         another place the calls and seconds of a step are those from one callback to the next.
         """
         i, x, d = info["i"], info["x"], info["denoised"]
         image = self._steps[-1][1] if self._steps else 0
         again = bool(self._steps) and i <= self._steps[-1][0]  # the next image begins
+        before, begun = 0, self._begun
         if self._before is not None:
             self._measure(self._before, None if again else x)
-            before, begun = len(self._calls) - 1, self._calls[-1][0]  # it has had one answer
-        else:
-            before, begun = 0, self._begun
+            before, begun = len(self._calls), self._clock.now()
+            if info.get("asked", True):  # it has had one answer
+                before, begun = before - 1, self._calls[-1][0]
         self._times.append(begun)
         self._steps.append((i, image + again, before))
         level = info.get("sigma", self._listed(i))  # a tensor, where a method chose its own
@@ -189,6 +192,13 @@ class Recorder:
     def _listed(self, i: int) -> float:
         """The level of step i; NaN for a method with steps of its own that does not tell it."""
         return self.sigmas[i] if i < len(self.sigmas) else math.nan
+
+    def _log_snr(self, sigma: float) -> float:
+        """NaN where there is none."""
+        try:
+            return math.nan if math.isnan(sigma) else self.process.log_snr(sigma)
+        except Undefined:
+            return math.nan
 
     def _measure(self, before: torch.Tensor, x: torch.Tensor | None) -> None:
         """How far the last step went, from before to x; unknown without x, or at another size."""
@@ -221,7 +231,7 @@ class Recorder:
             ratio = None if first or not moved[n - 1] else moved[n] / moved[n - 1]
             level, listed = numbers[n][0], self._listed(i)
             sigma = listed if math.isclose(level, listed, rel_tol=1e-5) else level
-            log_snr = math.nan if math.isnan(sigma) else self.process.log_snr(sigma)
+            log_snr = self._log_snr(sigma)
             steps.append(StepReport(
                 i, image, sigma, log_snr, after - before,
                 between(self._times[n], end if last else self._times[n + 1]),

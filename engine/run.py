@@ -10,9 +10,10 @@ import torch
 
 from ..process import Process
 from .guard import Guard
+from .levels import check_sigmas
 from .model import Answer, Denoise, Function, Model
 from .resize import Resize
-from .table import Draw, Ref, Row, check_sigmas
+from .table import Draw, Ref, Row
 
 OnStep = Callable[[dict[str, Any]], None]
 
@@ -56,6 +57,10 @@ class Plan(Protocol):
     @property
     def grows(self) -> bool:
         """Whether the latent changes its size on the way."""
+
+    @property
+    def caution(self) -> str | None:
+        """What a person should know before the run, or None."""
 
     @property
     def alone(self) -> bool:
@@ -109,13 +114,17 @@ def run(
     [B] that returns D [B, ...] or (D, U). Where the plan wants images alone, they are run one after
     the other as batches of one.
     x: the noisy latent at ``sigmas[0]``; with ``carry`` its x is used instead, bit for bit.
+    sigmas: levels as ``check_sigmas`` takes them; one alone, or none, leaves x as it is.
     until: stop after this many steps (the later sigmas then only tell the table what follows).
     carry: what an earlier run returned; its last sigma must be ``sigmas[0]``.
-    on_step: called once a step, before it is taken, with i, x, denoised, sigma, sigma_hat.
+    on_step: called once a step, before it is taken, with i, x, denoised, sigma, sigma_hat, and
+    whether the model was asked just now (a step that stays on its level shows the last answer).
     resize: for a plan whose latent grows.
     Raises ValueError for bad sigmas or a wrong shape, NotFinite for NaN or Inf.
     """
     sigmas = check_sigmas(sigmas, process)
+    if not sigmas:
+        return carry or Carry((), x, {})
     until = len(sigmas) - 1 if until is None else until
     if not 0 <= until < len(sigmas):
         raise ValueError(f"until must be from 0 to {len(sigmas) - 1} steps, got {until}")
@@ -127,7 +136,7 @@ def run(
     if not x.shape[0]:  # no images, which the host samples as well
         return Carry((past + sigmas)[: len(past) + until + 1], x, {})
     model = denoise if isinstance(denoise, Model) else Function(denoise)
-    whole = Machine(plan, len(past), model, noise, x, memory, on_step)
+    whole = Machine(plan, len(past), len(past) + until, model, noise, x, memory, on_step)
     if plan.grows:
         whole.can_grow(resize, carry.extent if carry else None)
     del x, memory  # the machine forgets them once they are used, and so must this frame
@@ -135,7 +144,7 @@ def run(
     for machine in machines:
         for k, row in plan.walk(machine, len(past), until):
             machine.take(k, row)
-        machine.guard.finish()
+        machine.close()
     x = machine.x if machine is whole else torch.cat([machine.x for machine in machines])
     return Carry((past + sigmas)[: len(past) + until + 1], x, machine.memory, machine.extent)
 
@@ -156,20 +165,24 @@ def _resume(
 class Machine:
     """What a run holds while its rows are taken: the latent, the memory, the model, the noise.
 
-    image: (index, how many there are) where x is one of a batch whose images are run one by one.
+    past, until: the steps of the plan that are taken. image: (index, how many there are) where x
+    is one of a batch whose images are run one by one.
     """
 
     def __init__(
-        self, plan: Plan, past: int, model: Model, noise: Noise, x: torch.Tensor,
+        self, plan: Plan, past: int, until: int, model: Model, noise: Noise, x: torch.Tensor,
         memory: dict[Ref, torch.Tensor], on_step: OnStep | None,
         image: tuple[int, int] | None = None,
     ) -> None:
-        self.plan, self.past, self.model, self.noise = plan, past, model, noise
+        self.plan, self.past, self.until, self.model, self.noise = plan, past, until, model, noise
         self.x, self.memory, self.on_step = x, memory, on_step
         self.guard = Guard(plan.sigmas, past, model.computes_in, image)
         self.extent: tuple[int, int] | None = None
         self._resize: Resize | None = None
         self._shown = past - 1  # last step that the callback saw
+        # Steps that stay where the run ends have the newest answer; else nobody keeps it.
+        self._stays = past < until and plan.sigmas[until] == plan.sigmas[until - 1]
+        self._last: torch.Tensor | None = None
 
     def can_grow(self, resize: Resize | None, extent: tuple[int, int] | None) -> None:
         """Get what rows of another size need. extent: the run's first, unless it begins here.
@@ -192,7 +205,7 @@ class Machine:
         if count == 1:
             return [self]
         return [
-            Machine(self.plan, self.past, self.model.alone(k), self.noise.of(k),
+            Machine(self.plan, self.past, self.until, self.model.alone(k), self.noise.of(k),
                     self.x[k : k + 1], {}, self.on_step, (k, count))
             for k in range(count)
         ]
@@ -202,6 +215,8 @@ class Machine:
 
         Hosts keep the ones that they were shown.
         """
+        if not row.reads:  # noise alone is left, at sigma 1 of FLOW
+            return torch.zeros_like(self.x)
         (ref, weight), *rest = row.reads
         if len(rest) == 1 and abs(weight + rest[0][1] - 1.0) < 1e-12:  # in one pass over memory
             return torch.lerp(self.memory[ref], self.memory[rest[0][0]], rest[0][1])
@@ -220,7 +235,8 @@ class Machine:
             self._answered(k, row, answer or self.model(self.x, row.sigma))
         x = self.combined(row)
         if self.plan.alone and not row.calls and row.d and row.step > self._shown:
-            self._show(row, self.memory["d", next(iter(row.d))])  # known from the step before
+            known = self.memory["d", next(iter(row.d))]  # from the step before
+            self._show(row.step, row.sigma, known, asked=False)
         if self._resize is not None and self.extent is not None:
             height, width = (max(round(size * row.size), 1) for size in self.extent)
             if x.shape[-2:] != (height, width):
@@ -248,18 +264,30 @@ class Machine:
             if u is None:
                 raise ValueError("CFG++ needs a model that returns (denoised, unconditional)")
             self.memory["u", k] = u.to(x)
-        if row.step > self._shown:
-            self._show(row, d)
+        self._show(row.step, row.sigma, d, asked=True)
+        if self._stays:
+            self._last = d
 
-    def _show(self, row: Row, d: torch.Tensor) -> None:
-        """Tell whoever looks on of the step that a row begins, and of the answer that it takes."""
-        self._shown = row.step
-        if self.on_step is None:
-            return
-        x, start = self.x, self.plan.sigmas[row.step]
-        level = x.new_full((), row.sigma)
-        self.on_step({
-            "i": row.step - self.past, "x": x, "denoised": d,
-            "sigma": level if start == row.sigma or self.plan.alone else x.new_full((), start),
-            "sigma_hat": level,
-        })
+    def _show(self, step: int, sigma: float, d: torch.Tensor, asked: bool) -> None:
+        """Call back for a step that begins, at ``sigma`` after churn, with the answer d.
+
+        Steps before it that stayed on its level have the same answer. asked: whether it was given
+        just now.
+        """
+        levels = self.plan.sigmas
+        while self.on_step is not None and self._shown < step:
+            self._shown += 1
+            if levels[self._shown] == levels[step]:
+                level, start = self.x.new_full((), sigma), levels[step]
+                same = start == sigma or self.plan.alone
+                self.on_step({
+                    "i": self._shown - self.past, "x": self.x, "denoised": d,
+                    "sigma": level if same else self.x.new_full((), start), "sigma_hat": level,
+                    "asked": asked,
+                })
+
+    def close(self) -> None:
+        """After the last row: show the steps that stayed where it ends, wait for the guard."""
+        if self._last is not None:
+            self._show(self.until - 1, self.plan.sigmas[self.until], self._last, asked=False)
+        self.guard.finish()

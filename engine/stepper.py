@@ -105,6 +105,8 @@ class Stepper:
         self._clock = _clock_of(self.process, model)
         self._noise = noise
         asked = [k for k, row in enumerate(table.rows) if row.calls]
+        if not asked:
+            raise ValueError(f"no step of sigmas {[*table.sigmas]} asks the model")
         # Rows before the first call only lift x to a higher level: the sample starts there.
         self._first = asked[0]
         if table.needed_after(self._first - 1):
@@ -187,7 +189,7 @@ class Stepper:
 
     def _start(self, x: torch.Tensor) -> Machine:
         noise = self._noise(range(x.shape[0]))
-        return Machine(self.table, 0, Model(), noise, x, {}, None)  # the caller asks the model
+        return Machine(self.table, 0, 0, Model(), noise, x, {}, None)  # the caller asks the model
 
     def _denoised(self, out: torch.Tensor, x: torch.Tensor, sigma: float) -> torch.Tensor:
         out = out.to(x)

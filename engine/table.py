@@ -20,12 +20,15 @@ from itertools import accumulate
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from ..process import FLOW, Process, Split
+from ..process import Process, Split
 
 if TYPE_CHECKING:
     import torch
 
     from .run import Machine
+
+# What no method multiplies its answers by on an even curve: see ``Table.amplification``.
+PLAIN = 25.0
 
 Ref = tuple[str, int]  # ("x", j): what row j started from; ("d", j), ("u", j): what was answered
 Term = tuple[Ref, float]  # what is read, and its weight
@@ -185,12 +188,15 @@ class Table:
     _last_read: dict[Ref, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not self.sigmas:
+            raise ValueError("a table is over one level at least")
         last: dict[Ref, int] = {}
-        first, guided = [0], False
-        step, level, size, sized = 0, self.sigmas[0], 1.0, 0  # sized: the first row at that size
+        first: list[int] = []
+        guided = False
+        step, level, size, sized = -1, self.sigmas[0], 1.0, 0  # sized: the first row at that size
         alphas = [self.process.alpha(level)]  # where each row starts
         for k, row in enumerate(self.rows):
-            if row.step not in (step, step + 1) or (k == 0 and row.step != 0):
+            if row.step not in (max(step, 0), step + 1):
                 raise ValueError(f"row {k}: step {row.step} after step {step}")
             if row.sigma != level:
                 raise ValueError(f"row {k}: starts at sigma {row.sigma}, x is at {level}")
@@ -263,6 +269,34 @@ class Table:
         if self.s_noise_end is None or self.steps == 1:
             return self.s_noise
         return self.s_noise + (self.s_noise_end - self.s_noise) * row.step / (self.steps - 1)
+    @cached_property
+    def amplification(self) -> float:
+        """The most by which a row multiplies what the model's answers are off, 1 or less for Euler.
+
+        Every x_j that it reads is ``alpha_j D_j + sigma_j eps``. What the absolute weights of the
+        clean parts then sum to, over what a latent at the row's end amounts to, alpha' + sigma'.
+        """
+        return max((self._amplified(row) for row in self.rows), default=0.0)
+
+    def _amplified(self, row: Row) -> float:
+        clean: dict[int, float] = {}
+        for (kind, j), weight in row.reads:
+            part = self.process.alpha(self.rows[j].sigma) if kind == "x" else 1.0
+            clean[j] = clean.get(j, 0.0) + part * weight
+        whole = abs(self.process.alpha(row.sigma_next)) + row.sigma_next
+        return sum(map(abs, clean.values())) / whole
+
+    @property
+    def caution(self) -> str | None:
+        """What a person should know before the run; None on most curves."""
+        if self.amplification <= PLAIN:
+            return None
+        worst = max(self.rows, key=self._amplified)
+        return (
+            f"step {worst.step + 1} of {self.steps} (sigma {worst.sigma:.4g} to "
+            f"{worst.sigma_next:.4g}) multiplies what the model's answers are off by up to "
+            f"{self.amplification:.0f}; more even steps, more of them or a lower order do not"
+        )
 
     def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """Rows, by number, of ``steps`` steps after the first ``past``; see ``run.Plan``."""
@@ -294,26 +328,3 @@ class Table:
             change[first] += 1
             change[last] -= 1
         return max(accumulate(change))
-
-
-def check_sigmas(sigmas: Sequence[float], process: Process) -> tuple[float, ...]:
-    """Sigmas as floats, or a ValueError that says which value is wrong and what is accepted.
-
-    They are at least two, finite, fall strictly to 0 or above it, and on FLOW start at 1 or below.
-    """
-    values = tuple(map(float, sigmas.tolist() if hasattr(sigmas, "tolist") else sigmas))
-    if len(values) < 2:
-        raise ValueError(f"sigmas need at least 2 values (one step), got {len(values)}")
-    for i, value in enumerate(values):
-        if not math.isfinite(value) or value < 0:
-            raise ValueError(f"sigma {i} is {value}; sigmas must be finite and not negative")
-    for i, (a, b) in enumerate(zip(values, values[1:])):
-        if b >= a:
-            raise ValueError(
-                f"sigmas must decrease, but sigma {i} is {a:.6g} and sigma {i + 1} is {b:.6g}"
-            )
-    if process is FLOW and values[0] > 1.0:
-        raise ValueError(
-            f"sigma 0 is {values[0]:.6g}; this is a flow model, whose sigmas lie in 0..1"
-        )
-    return values

@@ -17,7 +17,7 @@ class Call:
     x: the noisy latent [B, C, ...], of any rank from 3. sigma: its noise level [B, 1, ...], on the
     same device. denoised: the guided answer so far. cond: the answer to the positive prompt.
     uncond: the one to the negative prompt, None where the model was not asked (cfg 1). scale: the
-    cfg of this call. sigmas: the levels of the whole run, falling. sigma_max: the model's largest
+    cfg of this call. sigmas: the levels of the whole run. sigma_max: the model's largest
     level. memory: what the patch wants to find again at its next call for the same images; it
     ends with the run.
     """

@@ -16,12 +16,16 @@ MOST_POINTS = 10_000  # of a curve typed by hand, as a run has steps at most
 def position(sigma: float, sigmas: Sequence[float]) -> float:
     """Where sigma lies in a run, in steps: i at sigmas[i], linear in sigma between two levels.
 
-    sigmas: the falling levels of the run, the last one its end. Levels outside are its ends.
+    sigmas: the levels of the run, the last one its end. Levels outside are its ends. A run that
+    rises counts from its lowest level; one that turns has each level's place in falling order.
     """
-    i = bisect_left(sigmas, -sigma, key=lambda level: -level)  # the first level not above sigma
-    if i == 0 or i == len(sigmas):
-        return float(min(i, len(sigmas) - 1))
-    return i - (sigma - sigmas[i]) / (sigmas[i - 1] - sigmas[i])
+    levels = sorted(sigmas, reverse=True)  # as most of them are
+    i = bisect_left(levels, -sigma, key=lambda level: -level)  # the first level not above sigma
+    if i == 0 or i == len(levels):
+        place = float(min(i, len(levels) - 1))
+    else:
+        place = i - (sigma - levels[i]) / (levels[i - 1] - levels[i])
+    return len(levels) - 1 - place if sigmas[-1] > sigmas[0] else place
 
 
 def progress(sigma: float, sigmas: Sequence[float]) -> float:

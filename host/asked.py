@@ -17,7 +17,7 @@ class Asked:
     """What a KSampler node was asked for, beside the model, the prompts and the latent.
 
     window: (first step, step to stop before) of KSampler Advanced. leftover: stop there with the
-    noise that is left instead of going straight to sigma 0. box: see ``watch``.
+    noise that is left instead of going straight to sigma 0. box, warn: see ``watch.Duties``.
     """
 
     seed: int
@@ -29,6 +29,7 @@ class Asked:
     window: tuple[int, int] | None = None
     leftover: bool = False
     box: Box | None = None
+    warn: Callable[[str], object] | None = None
 
 
 def _as_it_is(noise: torch.Tensor) -> torch.Tensor:

@@ -11,13 +11,18 @@ from ..schedules import transforms
 from .lists.model import process_of
 from .shown.words import LOOKED_AT
 
-blend, split_at = transforms.blend, transforms.split_at
+blend = transforms.blend
 
 
 def typed(text: str, model: Any = None) -> torch.Tensor:
     """Sigmas typed by hand; a connected MODEL's largest one is the limit for the first."""
     top = None if model is None else float(model.get_model_object("model_sampling").sigma_max)
     return transforms.parse(text, top)
+
+
+def split_at(sigmas: torch.Tensor, sigma: float) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """(the steps above, the others, how many come first); see ``transforms.split_at``."""
+    return *transforms.split_at(sigmas, sigma), transforms.meeting(sigmas, sigma)
 
 
 def check_text(text: str | None) -> None:

@@ -6,6 +6,7 @@ import inspect
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import comfy.sample
@@ -24,10 +25,11 @@ from .latents import Record
 from .lists.model import canvas_of, family_of, spec_of
 from .lists.names import Named
 from .run.automatic import AutomaticRun
-from .run.ours import HostRun
+from .run.ours import HostRun, OurSampler
 from .run.result import Result
 from .run.theirs import TheirRun
 from .run.watch import ANEW, PLAIN, Duties
+from .shown.words import show_on_node
 
 
 def sigmas_for(
@@ -50,6 +52,11 @@ def sigmas_for(
     if planned == 0:
         return torch.empty(0, dtype=torch.float32)
     sigmas = comfy.samplers.calculate_sigmas(sampling, schedule.name, planned + spare).cpu()
+    for level in sigmas[~sigmas.isfinite()].tolist():
+        raise ValueError(
+            f"schedule '{schedule.called}', which is not Stride's, gave a sigma of {level} for "
+            f"{planned} steps; use another schedule or another number of steps"
+        )
     if spare:
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     return sigmas[-(steps + 1) :]
@@ -57,7 +64,9 @@ def sigmas_for(
 
 def canvas_for(model: Any, latent: dict[str, Any] | None) -> schedules.Canvas | None:
     """What curves that go by the size have to know of a LATENT, if one is connected."""
-    return None if latent is None else canvas_of(model, _of_the_models_shape(model, latents.checked(latent))["samples"])
+    if latent is None:
+        return None
+    return canvas_of(model, _of_the_models_shape(model, latents.checked(latent))["samples"])
 
 
 def _of_the_models_shape(model: Any, latent: dict[str, Any]) -> dict[str, Any]:
@@ -75,12 +84,14 @@ def _of_the_models_shape(model: Any, latent: dict[str, Any]) -> dict[str, Any]:
 def sampler_of(wish: Wish, duties: Duties = PLAIN, node_id: str | None = None) -> Any:
     """The host's SAMPLER: ours, or the host's own for a name of somebody else's.
 
-    node_id: where the choice of ``automatic`` is shown.
+    node_id: where the choice of ``automatic`` is shown, and what should be known before the run.
     """
+    if node_id is not None:
+        duties = replace(duties, warn=partial(show_on_node, node_id))
     if isinstance(wish, Later):
-        return comfy.samplers.KSAMPLER(AutomaticRun(wish.given, node_id, duties))
+        return OurSampler(AutomaticRun(wish.given, node_id, duties))
     if wish.entry is not None:
-        return comfy.samplers.KSAMPLER(HostRun.of(wish, duties))
+        return OurSampler(HostRun.of(wish, duties))
     theirs = comfy.samplers.sampler_object(wish.name)
     if hasattr(theirs, "sampler_function"):
         theirs.sampler_function = TheirRun(theirs.sampler_function, duties)
@@ -173,7 +184,7 @@ def ksample(
     latent = _of_the_models_shape(model, latents.checked(latent))
     samples = latent["samples"]
     results: list[Result | None] = [None]  # none, of a SAMPLER that does not tell
-    duties = Duties(choice.settings, asked.box, results.append)
+    duties = Duties(choice.settings, asked.box, results.append, asked.warn)
     if choice.a1111 is None:
         run = setup(model, asked, latent, duties)
     else:

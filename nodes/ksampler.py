@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .. import host
@@ -35,7 +36,8 @@ def _run(
         or _connected(told.prompt, told.unique_id, 1)
     )
     box = host.Box(wanted)
-    out, report = host.ksample(model, replace(asked, box=box), positive, negative, latent)
+    asked = replace(asked, box=box, warn=partial(host.show_on_node, told.unique_id))
+    out, report = host.ksample(model, asked, positive, negative, latent)
     return io.NodeOutput(out, box, ui=host.show_report(told.unique_id, report))
 
 

@@ -10,7 +10,7 @@ from .. import host
 from ..host import io
 from .common import denoise_input
 
-_FALLS = "Falling noise levels, the last one 0."
+_LEVELS = "Noise levels; where they fall, the last one is 0."
 
 
 def _model_input(why: str) -> io.Model.Input:
@@ -30,11 +30,13 @@ class StrideSigmas(io.ComfyNode):
             inputs=[
                 io.String.Input(
                     "sigmas", default="14.6, 7.1, 3e-1, 0",
-                    tooltip="Falling numbers that end in 0, parted by commas or spaces.",
+                    tooltip=(
+                        "Noise levels, parted by commas or spaces: down to 0, or up for unsampling."
+                    ),
                 ),
-                _model_input("Where connected, the first sigma must not be above its largest."),
+                _model_input("Where connected, no sigma may be above its largest."),
             ],
-            outputs=[io.Sigmas.Output(tooltip=_FALLS)],
+            outputs=[io.Sigmas.Output(tooltip=_LEVELS)],
         )
 
     @classmethod
@@ -44,7 +46,7 @@ class StrideSigmas(io.ComfyNode):
 
     @classmethod
     def execute(cls, sigmas: str, model: Any = None) -> io.NodeOutput:
-        """SIGMAS [steps + 1]; raises ValueError for a first one above the model's largest."""
+        """SIGMAS [steps + 1]; raises ValueError for one above the model's largest."""
         return io.NodeOutput(host.levels.typed(sigmas, model))
 
 
@@ -79,7 +81,7 @@ class StrideSigmasAdjust(io.ComfyNode):
                 denoise_input(),
                 _model_input("For a flow model, to follow its log-SNR, and for parts of a run."),
             ],
-            outputs=[io.Sigmas.Output(tooltip=_FALLS)],
+            outputs=[io.Sigmas.Output(tooltip=_LEVELS)],
         )
 
     @classmethod
@@ -111,7 +113,7 @@ class StrideSigmasBlend(io.ComfyNode):
                     tooltip="The way from the first to the second, in log sigma.",
                 ),
             ],
-            outputs=[io.Sigmas.Output(tooltip=_FALLS)],
+            outputs=[io.Sigmas.Output(tooltip=_LEVELS)],
         )
 
     @classmethod
@@ -151,6 +153,8 @@ class StrideSigmasSplit(io.ComfyNode):
 
     @classmethod
     def execute(cls, sigmas: torch.Tensor, sigma: float) -> io.NodeOutput:
-        """(SIGMAS above, SIGMAS below, steps above); the level where they meet is in both."""
-        high, low = host.levels.split_at(sigmas, sigma)
-        return io.NodeOutput(high, low, max(len(high) - 1, 0))
+        """(SIGMAS above, SIGMAS below, steps that come first); where they meet is in both.
+
+        Raises ValueError for a way that crosses the level more than once.
+        """
+        return io.NodeOutput(*host.levels.split_at(sigmas, sigma))

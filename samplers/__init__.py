@@ -14,12 +14,13 @@ from functools import partial
 import torch
 
 from ..engine.guard import NotFinite
+from ..engine.levels import check_sigmas
 from ..engine.model import Denoise
 from ..engine.noise import KeyedNoise, PathNoise, source
 from ..engine.resize import interpolation
 from ..engine.run import Carry, OnStep, run
 from ..engine.stepper import StepOutput, Stepper
-from ..engine.table import Draw, Row, Table, check_sigmas
+from ..engine.table import Draw, Row, Table
 from ..process import FLOW, VE, Process
 from ..registry import Registry
 from . import (
@@ -58,7 +59,8 @@ def sample(
     """Sample with the sampler called ``name`` and return the latent at the last sigma.
 
     denoise: (x [B, ...], sigma [B]) -> D [B, ...]. x: the noisy latent at ``sigmas[0]``.
-    sigmas: decreasing, at least two. seed: keys the fresh noise of stochastic samplers.
+    sigmas: as ``check_sigmas`` takes them; up as well as down where the sampler adds no noise.
+    seed: keys the fresh noise of stochastic samplers.
     options: the sampler's own, see its ``options``. Raises ValueError on bad input.
     """
     sampler = get(name)

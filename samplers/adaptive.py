@@ -21,11 +21,12 @@ from typing import Any
 
 import torch
 
+from ..engine.levels import rises, stretches
 from ..engine.run import Machine
 from ..engine.table import Draw, Ref, Row
 from ..process import Process
 from ..registry import choice, option, option_set
-from .entry import ETA, MOST_ETA, Noisy, Sampler
+from .entry import ETA, MOST_ETA, UPWARDS, Noisy, Sampler
 from .exponential_single import three_stage
 from .runge_kutta import BOGACKI_SHAMPINE, DORMAND_PRINCE, HEUN_EULER, Tableau
 
@@ -126,7 +127,7 @@ class AdaptivePlan:
     taken: list[Taken] = field(default_factory=list)
     _start: int = field(default=0, init=False)  # the first row of the try that is under way
     _base: int = field(default=0, init=False)  # the row that holds its latent and its first answer
-    guided, grows, alone, peak_memory = False, False, True, None
+    guided, grows, alone, peak_memory, caution = False, False, True, None, None
 
     def gain(self, row: Row) -> float:
         """Multiplier of all fresh noise."""
@@ -146,7 +147,7 @@ class AdaptivePlan:
     def walk(self, machine: Machine, past: int, steps: int) -> Iterator[tuple[int, Row]]:
         """Tries, one after the other, from the first level of these steps to the last."""
         levels = self.sigmas[past : past + steps + 1]
-        sigma, floor = levels[0], levels[-1] or levels[-2]
+        sigma, floor = levels[0], min((s for s in levels if s > 0), default=0.0)
         taken = Taken(sigmas=[sigma])
         self.taken.append(taken)
         control = StepControl(self.options, 1.5 if self.options.eta else self.order)
@@ -186,7 +187,7 @@ class AdaptivePlan:
                 k += 1
             before, sigma = low, target
             taken.sigmas.append(sigma)
-        if levels[-1] == 0:
+        if sigma > levels[-1]:
             self._check(taken, known is None, sigma, 0.0)
             self._start = k
             answer = k if known is None else known
@@ -246,7 +247,14 @@ class AdaptiveSampler(Sampler):
     def planned(
         self, levels: tuple[float, ...], process: Process, options: Any
     ) -> AdaptivePlan:
-        """A plan for one run."""
+        """A plan for one run; ValueError for levels that rise."""
+        for stretch in stretches(levels):
+            if rises(stretch.levels):
+                raise ValueError(
+                    f"'{self.name}' chooses its own steps, and only down: it cannot go up in sigma "
+                    f"({stretch.levels[0]:.6g} to {stretch.levels[-1]:.6g}); use "
+                    + ", ".join(UPWARDS)
+                )
         return self.build(levels, process, options)
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from ..engine.levels import rises
 from ..engine.table import Draw, Ref, Row
 from ..process import Process
 from ..registry import Options, option_set
-from .entry import Deterministic, Noisy, Sampler
+from .entry import Deterministic, Noisy, Sampler, Unable
 
 
 @dataclass(frozen=True, init=False)
@@ -42,7 +43,7 @@ class Part:
 
     def rows(self, sigmas: tuple[float, ...], process: Process) -> tuple[Row, ...]:
         """Its rows over ``sigmas``, before CFG++."""
-        return tuple(self.sampler.build(sigmas, process, self.options))
+        return self.sampler.rows(sigmas, process, self.options)
 
 
 _WHOLE_RUN = ("version", "s_noise_end", "noise_clip_std", "scale_ratio")  # options
@@ -115,19 +116,23 @@ def _stretch(
     part: Part, before: list[Row], sigmas: tuple[float, ...], process: Process, first: int, end: int
 ) -> list[Row]:
     """The part's rows for the steps first to end, numbered behind the rows ``before``."""
-    whole = part.rows(sigmas, process)
+
+    def afresh(levels: tuple[float, ...]) -> list[Row]:
+        return [_moved(replace(row, step=row.step + first), 0, len(before), {})
+                for row in part.rows(levels, process) if row.step < end - first]
+
+    try:
+        whole = part.rows(sigmas, process)
+    except Unable:  # to take all of the steps, as another part was put there for
+        return afresh(sigmas[first : end + 1])
     start = next(k for k, row in enumerate(whole) if row.step == first)
-    mine = [row for row in whole if first <= row.step < end]
     taken_over = _history(whole[:start], before, sigmas)
     try:
-        out = [_moved(row, start, len(before), taken_over) for row in mine]
+        out = [_moved(row, start, len(before), taken_over)
+               for row in whole if first <= row.step < end]
     except _NotThere:
         out = []
-    if first and (not out or _undoes(out, before)):
-        afresh = part.rows(sigmas[first:], process)
-        out = [_moved(replace(row, step=row.step + first), 0, len(before), {})
-               for row in afresh if row.step < end - first]
-    return out
+    return afresh(sigmas[first:]) if first and (not out or _undoes(out, before)) else out
 
 
 def _history(
@@ -199,12 +204,14 @@ def inject(part: Part, strength: float, low: float = 0.0, high: float = 1e9) -> 
     def build(sigmas: tuple[float, ...], process: Process, options: Any) -> Iterator[Row]:
         levels = {s for s in sigmas[1:] if low <= s <= high and s > 0}
         rows: list[Row] = []
-        passes = 1  # a method that goes back up gets other noise when it comes by again
-        for row in part.sampler.build(sigmas, process, options):
+        passes, up = 1, rises(sigmas)
+        for row in part.sampler.rows(sigmas, process, options):
             rows.append(row)
             level = row.sigma_next
-            passes += level > row.sigma
-            if strength and level in levels and level <= row.sigma:
+            # A method that goes back gets other noise when it comes by again.
+            back = level != row.sigma and (level > row.sigma) != up
+            passes += back
+            if strength and level in levels and not back:
                 # Stages that are already at this level bring some of it along.
                 there = sum(w for j, w in row.x.items() if rows[j].sigma == level)
                 weight = strength * level * (1.0 - there)

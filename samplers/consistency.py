@@ -49,6 +49,7 @@ class Growing(Jump):
 class Strategic(Jump):
     """Options of TCD."""
 
+    QUIET = {"gamma": 0.0}
     gamma: float = option(0.3, 0.0, 1.0, "fresh noise per step: 0 is DDIM, 1 is LCM's renoising")
     clock: str = choice(
         "time", ("time", "sigma"), "what (1 - gamma) multiplies: SD's time on VE models, or sigma"

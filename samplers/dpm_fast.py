@@ -35,15 +35,16 @@ class Blocks(Eta):
     )
 
 
-def orders(steps: int, ends_at_zero: bool) -> list[int]:
+def orders(steps: int, endless: bool) -> list[int]:
     """The orders of the paper's blocks, which sum to the steps: 3, 3, ... and then 2, 1 or 2 or 1.
 
-    A step to sigma 0 is infinite in log-SNR, so it is a block by itself.
+    endless: whether the last step is infinite in log-SNR, to sigma 0 or up to sigma 1 of FLOW; it
+    is then a block by itself.
     """
     threes, rest = divmod(steps, 3)
     if rest == 0 and threes:
         return [3] * (threes - 1) + [2, 1]
-    tail = [1, 1] if rest == 2 and ends_at_zero else [rest] * (rest > 0)
+    tail = [1, 1] if rest == 2 and endless else [rest] * (rest > 0)
     return [3] * threes + tail
 
 
@@ -53,11 +54,12 @@ def blocks(
     """The levels of each block, both ends included. From a FLOW start (sigma 1) it is one step."""
     steps, k = len(sigmas) - 1, 0
     first = [1] if math.isinf(process.log_snr(sigmas[0])) else []
-    for order in first + orders(steps - len(first), sigmas[-1] == 0):
+    endless = math.isinf(process.log_snr(sigmas[-1]))
+    for order in first + orders(steps - len(first), endless):
         levels = sigmas[k : k + order + 1]
         k += order
         down = process.split(levels[0], levels[-1], options.eta).down
-        if order > 1 and process.log_snr(down) - process.log_snr(levels[0]) > options.longest:
+        if order > 1 and abs(process.log_snr(down) - process.log_snr(levels[0])) > options.longest:
             yield from zip(levels, levels[1:])
         else:
             yield levels

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
+from ..engine.levels import check_sigmas, rises, rows_over
 from ..engine.run import Plan
-from ..engine.table import Row, Table, away, cfg_pp, check_sigmas
-from ..process import VE, Process
+from ..engine.table import Row, Table, away, cfg_pp
+from ..process import VE, Process, Undefined
 from ..registry import Entry, Options, choice, option, option_set
 
 ETA = "fresh noise per step: 0 none, 1 full ancestral; above 1 more, at most all of the level's"
 MOST_ETA = 100.0
 VERSIONS = ("regular", "alternative")  # of CFG++
+
+
+class Unable(ValueError):
+    """A sampler is not defined on the levels that it was given; the message names it."""
+
+
 NOISES = ("independent", "path", "host", "a1111", "a1111_nv")
+# Some that go where others cannot: up, and above sigma 1 of a flow model. A test runs them there.
+UPWARDS, ABOVE_ONE = ("euler", "heun", "dpmpp_2m"), ("euler", "heun", "lms")
 
 
 @option_set
@@ -27,8 +36,9 @@ class Deterministic(Options):
 
 @option_set
 class Noisy(Options):
-    """Options of everything that adds fresh noise."""
+    """Options of everything that adds fresh noise. QUIET: the values that switch it off."""
 
+    QUIET: ClassVar[Mapping[str, float]] = {}
     s_noise: float = option(1.0, 0.0, 100.0, "multiplier of the fresh noise; 1 is exact")
     noise: str = choice(
         "independent", NOISES,
@@ -41,6 +51,7 @@ class Noisy(Options):
 class Eta(Noisy, Deterministic):
     """Options of every sampler that can be made stochastic by a split of the step."""
 
+    QUIET = {"eta": 0.0}
     eta: float = option(0.0, 0.0, MOST_ETA, ETA)
 
 
@@ -48,7 +59,8 @@ class Eta(Noisy, Deterministic):
 class Sampler(Entry):
     """A named preset of a table.
 
-    build: (sigmas, process, options) -> rows, pure, no tensor in sight.
+    build: (sigmas, process, options) -> rows, pure, no tensor in sight. Its sigmas go one way, down
+    unless they rise; what a formula has no value for is left to ``process.Undefined``.
     order: published order of convergence of the deterministic form, None where there is none.
     calls: model calls a step.
     """
@@ -76,15 +88,46 @@ class Sampler(Entry):
 
     def planned(self, levels: tuple[float, ...], process: Process, options: Options) -> Plan:
         """The same for levels and options that have been checked."""
-        return _table(self.build, levels, process, options)
+        return _table(self, levels, process, options)
+
+    def rows(
+        self, levels: tuple[float, ...], process: Process, options: Any
+    ) -> tuple[Row, ...]:
+        """The rows over levels that go one way, before CFG++.
+
+        Raises Unable, naming the sampler and some that can, where it is not defined there.
+        """
+        try:
+            rows = tuple(self.build(levels, process, options))
+        except Undefined as missing:
+            if rises(levels) and self._loud(options):
+                raise self._no_way_up(levels, options) from None
+            can = ABOVE_ONE if max(levels) > 1.0 and process.alpha(max(levels)) < 0 else UPWARDS
+            raise self._unable(f"needs {missing}", options, can) from None
+        if rises(levels) and any(row.noise for row in rows):
+            raise self._no_way_up(levels, options)
+        return rows
+
+    def _loud(self, options: Any) -> dict[str, float]:
+        """The options that bring fresh noise, with the values that switch it off."""
+        quiet: Mapping[str, float] = getattr(options, "QUIET", {})
+        return {name: value for name, value in quiet.items() if getattr(options, name) != value}
+
+    def _no_way_up(self, levels: Sequence[float], options: Any) -> Unable:
+        way = f"{levels[0]:.6g} to {levels[-1]:.6g}"
+        return self._unable(f"adds noise and cannot go up in sigma ({way})", options, UPWARDS)
+
+    def _unable(self, why: str, options: Any, can: Sequence[str]) -> Unable:
+        loud = " and ".join(f"{name} {value:g}" for name, value in self._loud(options).items())
+        quiet = f"set {loud}, or " if loud else ""
+        return Unable(f"'{self.name}' {why}; {quiet}use {', '.join(can)}")
 
 
 @lru_cache(maxsize=8)  # repeated runs ask for the same; ten thousand steps take some megabytes
 def _table(
-    build: Callable[..., Iterable[Row]], sigmas: tuple[float, ...], process: Process,
-    options: Options,
+    sampler: Sampler, sigmas: tuple[float, ...], process: Process, options: Options
 ) -> Table:
-    rows = build(sigmas, process, options)
+    rows: Iterable[Row] = rows_over(sigmas, lambda levels: sampler.rows(levels, process, options))
     if getattr(options, "cfg_pp", False):
         other = getattr(options, "version", VERSIONS[0]) != VERSIONS[0]
         rows = away(rows) if other else cfg_pp(rows, process)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..engine.table import Row, noisy_row
-from ..process import Process
+from ..process import Process, root
 from ..registry import choice, option, option_set
 from .entry import ETA, Eta, Sampler
 from .history import History
@@ -70,7 +70,7 @@ def er_sde(sigmas: tuple[float, ...], process: Process, options: Extended) -> It
     """Stages 1 to 3; D' and D'' are the backward differences of the answers.
 
     Stage 1 holds D still and is exact whatever the noise scaler. It is all there is to sigma 0 and
-    next to a FLOW start (s infinite), whose answer gives no difference.
+    next to sigma 1 of FLOW (s infinite), where an answer gives no difference.
     """
     history = History()
     for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
@@ -78,11 +78,11 @@ def er_sde(sigmas: tuple[float, ...], process: Process, options: Extended) -> It
         alpha, keep, std = process.alpha(sigma_next), 0.0, 0.0
         if sigma_next > 0:
             fall = float(_log_gain(options, s) - _log_gain(options, s_next))
+            std = sigma_next * root(-math.expm1(-2.0 * max(fall, -1.0)), 1.0)  # up: none
             keep = sigma_next / sigma * math.exp(-fall)
-            std = sigma_next * math.sqrt(-math.expm1(-2.0 * fall))
         d = {k: alpha - keep * process.alpha(sigma)}
         history.add(k, s)
-        known = history.latest(options.max_stage if sigma_next > 0 else 1)
+        known = history.latest(options.max_stage if 0 < s_next < math.inf else 1)
         if len(known) > 1:
             step, (mean, lean) = s_next - s, _integrals(options, s, s_next)
             # Weights of D' and of D'', then of the first differences that they are made from.

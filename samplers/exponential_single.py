@@ -144,7 +144,8 @@ class Step:
         h = self.rule(process, (self.sigma, self.end), self.eta)[0].h
         for i, weights in enumerate(tableau(nodes, -h)):
             target = levels[i + 1]
-            marks = sorted({level for level in levels if level >= target}, reverse=True)
+            low, high = sorted((self.sigma, target))
+            marks = sorted({s for s in levels if low <= s <= high}, reverse=target < self.sigma)
             decay, draws = self.rule(process, marks, self.eta)
             rest = [process.alpha(target) * h * w for w in weights]
             d = combine(self.k, rest, decay.move)

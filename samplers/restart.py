@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from ..engine.levels import rises
 from ..engine.table import Row, renoise_row
-from ..process import Process
+from ..process import Process, Undefined
 from ..registry import option, option_set
 from .entry import Deterministic, Noisy, Sampler
 from .runge_kutta import EULER, HEUN_EULER
@@ -20,6 +21,7 @@ from .runge_kutta import EULER, HEUN_EULER
 class Intervals(Noisy, Deterministic):
     """Options of Restart; low and high are sigma / alpha, so that flow models have them too."""
 
+    QUIET = {"times": 0}
     low: float = option(0.1, 0.0, 1e6, "restart from the level of the schedule nearest to this")
     high: float = option(2.0, 0.0, 1e6, "up to the level of the schedule nearest to this")
     restart_steps: int = option(
@@ -48,8 +50,8 @@ def restart(sigmas: tuple[float, ...], process: Process, options: Intervals) -> 
     schedule is honoured.
     """
     times, length = _rounds(options, len(sigmas) - 1)
-    low, high = _ends(sigmas, process, options)
-    levels = _karras(sigmas[high], sigmas[low], length, process) if high < low else []
+    nowhere: tuple[int, list[float]] = (0, [])
+    low, levels = _way_back(sigmas, process, options, length) if times else nowhere
     k = 0
     for step, pair in enumerate(zip(sigmas, sigmas[1:])):
         for row in _heun(k, step, *pair):
@@ -71,14 +73,23 @@ def _heun(k: int, step: int, sigma: float, sigma_next: float) -> Iterator[Row]:
         yield Row(step, *stage)
 
 
-def _ends(sigmas: tuple[float, ...], process: Process, options: Intervals) -> tuple[int, int]:
-    """Indices of the levels nearest to ``low`` and ``high``; the last 0 is neither."""
+def _way_back(
+    sigmas: tuple[float, ...], process: Process, options: Intervals, steps: int
+) -> tuple[int, list[float]]:
+    """Index of the level to restart from, and the levels of the way back down to it.
+
+    They are the user's nearest to ``low`` and ``high``, but for the last 0; no way where that is
+    one level.
+    """
+    if rises(sigmas):
+        raise Undefined("a way down")
     ratios = [process.ratio(sigma) for sigma in sigmas if sigma > 0]
 
     def nearest(level: float) -> int:
         return min(range(len(ratios)), key=lambda i: abs(ratios[i] - level))
 
-    return nearest(options.low), nearest(options.high)
+    low, high = nearest(options.low), nearest(options.high)
+    return low, _karras(sigmas[high], sigmas[low], steps, process) if high < low else []
 
 
 def _karras(top: float, bottom: float, steps: int, process: Process) -> list[float]:

@@ -18,6 +18,7 @@ from .entry import Eta, Sampler
 class Churn(Eta):
     """Options of the methods in sigma: Karras' churn, and the split of a step."""
 
+    QUIET = {**Eta.QUIET, "s_churn": 0.0}
     s_churn: float = option(
         0.0, 0.0, 1000.0, "each step first adds noise, up to sigma * (1 + s_churn/steps)"
     )
@@ -84,8 +85,8 @@ class Tableau:
         ``x_{i+1} = x_0 + h sum_j w_j (x_j - D_j) / sigma_j`` with h = end - sigma, where w is
         the row of a for stage i + 1, or b in the last.
         """
-        h, last = end - sigma, self.calls - 1
-        levels = [sigma + c * h for c in self.c[: last + 1]]
+        last = self.calls - 1
+        levels = [_at(c, sigma, end) for c in self.c[: last + 1]]
         for i, weights in enumerate((*self.a[:last], self.b)):
             x, d = self.weigh(weights, k, sigma, end)
             yield Stage(levels[i], end if i == last else levels[i + 1], x, d)
@@ -95,8 +96,14 @@ class Tableau:
     ) -> tuple[dict[int, float], dict[int, float]]:
         """Weights of x_j and of D_j in ``x_k + h sum_j w_j (x_{k+j} - D_{k+j}) / sigma_j``."""
         h = end - sigma
-        slopes = {k + j: h * w / (sigma + self.c[j] * h) for j, w in enumerate(weights) if w != 0}
+        slopes = {k + j: h * w / _at(self.c[j], sigma, end)
+                  for j, w in enumerate(weights) if w != 0}
         return {**slopes, k: 1.0 + slopes.get(k, 0.0)}, {j: -w for j, w in slopes.items()}
+
+
+def _at(c: float, sigma: float, end: float) -> float:
+    """The level at node c of a step; ``end`` itself at its end, however far ``sigma`` is."""
+    return end if c == 1.0 else sigma + c * (end - sigma)
 
 
 EULER = Tableau((0.0,), (), (1.0,))
@@ -161,14 +168,14 @@ def dpm_2(sigmas: tuple[float, ...], step: int, sigma: float, end: float) -> Tab
 def heunpp2(sigmas: tuple[float, ...], step: int, sigma: float, end: float) -> Tableau:
     """Heun's step with a look at the step after it: a third node at the list's next sigma.
 
-    The slopes at the 2nd and 3rd node weigh ``sigma_j / (m sigma_0)`` of the m nodes, the first
-    slope the rest. The second last step has two nodes, the last one is Euler's. A split moves
-    the third node down with the second.
+    The slopes at the 2nd and 3rd node weigh ``sigma_j / (m sigma_0)`` of the m nodes, with sigma_0
+    the highest level, the first slope the rest. The second last step has two nodes, the last one is
+    Euler's. A split moves the third node down with the second.
     """
     ahead = sigmas[step + 1 : -1][:2]
     if not ahead:
         return EULER
-    h, share = end - sigma, (len(ahead) + 1) * sigmas[0]
+    h, share = end - sigma, (len(ahead) + 1) * max(sigmas[0], sigmas[-1])
     later = tuple(level / share for level in ahead)
     b = (1.0 - sum(later), *later)
     if len(ahead) == 1:

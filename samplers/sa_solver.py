@@ -27,6 +27,7 @@ from .phi import apply, moments
 class SASolver(Noisy, Deterministic):
     """Options of SA-Solver. The window is in sigma / alpha, so that flow models have one too."""
 
+    QUIET = {"tau": 0.0}
     tau: float = option(1.0, 0.0, 10.0, "strength of the fresh noise inside the window; 0 is none")
     # SD1.5 and SDXL have these sigmas at 0.8 and at 0.2 of their training time.
     tau_start: float = option(5.0925, 0.0, 1e6, "noise where sigma/alpha is at most this")

@@ -141,7 +141,7 @@ def _descending(name: str, values: np.ndarray, sigma_max: float) -> np.ndarray:
         )
     if np.any(values[1:] > values[:-1] * (1 + _ROUNDING)):
         i = int(np.argmax(values[1:] > values[:-1] * (1 + _ROUNDING)))
-        raise ValueError(f"schedule '{name}' rises after its value {i}: {values[i : i + 2]}")
+        raise ValueError(f"schedule '{name}' rises after its value {i + 1}: {values[i : i + 2]}")
     out = np.append(np.minimum(values, sigma_max), 0.0)
     if np.all(out[1:] <= out[:-1] * _APART) and out[-2] >= _SMALLEST:
         return out  # float32 tells them apart

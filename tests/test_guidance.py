@@ -307,6 +307,19 @@ def test_points_are_typed():
             guidance.Points.parse(text)
 
 
+def test_a_curve_over_levels_that_rise_stay_or_turn():
+    """Up it goes from start to end as well; where the way turns, each level has one place."""
+    from stride.guidance.strength import position
+
+    down = (9.0, 4.0, 1.0, 0.0)
+    for sigma in (9.0, 6.0, 4.0, 1.0, 0.5, 0.0, 20.0):
+        assert position(sigma, down[::-1]) == pytest.approx(3.0 - position(sigma, down))
+    curve = guidance.Curve("linear", 2.0, 0.0)
+    assert curve.factor(0.5, (0.5, 2.0, 8.0)) == 2.0 and curve.factor(2.0, (0.5, 2.0, 8.0)) == 0.0
+    assert position(4.0, (9.0, 9.0, 4.0, 4.0, 1.0)) == 2.0
+    assert position(2.0, (1.0, 3.0, 1.0)) == pytest.approx(0.5)
+
+
 def test_neutral_curves():
     assert guidance.Curve().neutral and guidance.Curve("constant", 1.0, 5.0).neutral
     assert not guidance.Curve("linear", 1.0, 0.5).neutral

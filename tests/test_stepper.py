@@ -193,3 +193,19 @@ def test_misuse_is_told():
         Stepper(samplers.get("euler").plan((1.0, 0.0), VE))
     with pytest.raises(samplers.NotFinite, match="step 1 of 2"):
         library.stepper("euler", "karras", 2).step(x * math.nan, 999, x)
+
+
+def test_levels_that_rise_and_levels_that_stay():
+    """The same latents as a run's; a list that asks the model nothing is refused."""
+    sigmas, x = (0.5, 2.0, 2.0, 6.0, 1.0, 0.0), start(0.5)
+    denoise = mixture(VE)
+    stepper = library.stepper("dpmpp_2m", sigmas=sigmas, prediction="sample")
+    assert stepper.sigmas.tolist() == [0.5, 2.0, 6.0, 1.0, 0.0]
+    out = x
+    for t, level in zip(stepper.timesteps, stepper.sigmas):
+        out = stepper.step(denoise(out, level.repeat(len(x))), t, out).prev_sample
+    torch.testing.assert_close(out, library.sample(denoise, x, "dpmpp_2m", sigmas=sigmas))
+    for nothing in ((3.0,), (3.0, 3.0)):
+        with pytest.raises(ValueError, match="asks the model"):
+            library.stepper("euler", sigmas=nothing)
+        assert torch.equal(library.sample(denoise, x, "euler", sigmas=nothing), x)

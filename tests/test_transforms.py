@@ -14,6 +14,7 @@ from stride.schedules import transforms as t
 
 SD = ModelSpec.discrete()
 KARRAS = schedules.get("karras").sigmas(SD, 12)
+UP = torch.flip(KARRAS[:-1], (0,))
 
 
 @st.composite
@@ -56,10 +57,10 @@ def test_small_numbers_keep_their_exponent():
 @pytest.mark.parametrize("text, says", [
     ("", "no sigmas were typed"), ("14.6, x, 0", "sigma 2, 'x', is not a number"),
     ("14.6, 7.1", "last sigma must be 0, got 7.1; add 0"), ("14.6", "list of 2 to 10001 values"),
-    ("7.1, 14.6, 0", "sigma 2, 14.6, must be below sigma 1, 7.1"),
-    ("3, 2, 2, 0", "sigma 3, 2, must be below sigma 2"), ("1, nan, 0", "sigma 2 must be a number"),
+    ("1, nan, 0", "sigma 2 must be a number"), ("7, 14, 3", "last sigma must be 0, got 3"),
     ("inf, 1, 0", "sigma 1 must be a number"), ("1, -0.5, 0", "sigma 2 must be a number from 0"),
     ("1e39, 0", "too large"), ("15, 1, 0", "sigma 1, 15, is above the model's largest, 14.6146"),
+    ("0.1, 14, 15", "sigma 3, 15, is above the model's largest, 14.6146"),
 ])  # fmt: skip
 def test_bad_sigmas_are_told(text, says):
     with pytest.raises(ValueError, match=says):
@@ -192,21 +193,79 @@ def test_discard_penultimate(curve):
     assert torch.equal(t.discard_penultimate(curve), torch.cat([curve[:-2], curve[-1:]]))
 
 
+# Up, equal, one level, other types -------------------------------------------------------------
+
+
+def test_a_way_up_is_the_way_down_turned_round():
+    down = KARRAS[:-1]
+    for change in (
+        lambda s: t.shift(s, 3.0), lambda s: t.shift(s, 0.5, 20.0), lambda s: t.resample(s, 7),
+        lambda s: t.blend(s, 2 * s, 0.25),
+    ):
+        assert torch.equal(change(UP), torch.flip(change(down), (0,)))
+    flow = torch.linspace(1.0, 0.1, 7)
+    turned = t.resample(torch.flip(flow, (0,)), 4, FLOW)
+    torch.testing.assert_close(turned, torch.flip(t.resample(flow, 4, FLOW), (0,)))
+    assert torch.equal(t.trim(UP, 0.5), UP[-7:])
+    assert torch.equal(t.last_from(UP, 11.0)[-2:], torch.tensor([11.0, float(UP[-1])]))
+    assert torch.equal(t.discard_penultimate(UP), torch.cat([UP[:-2], UP[-1:]]))
+    high, low = t.split_at(UP, 2.0)
+    assert torch.equal(high, UP[7:]) and torch.equal(low, UP[:8]) and t.meeting(UP, 2.0) == 7
+    assert float(high[0]) > 2.0 > float(low[-2])
+
+
+def test_other_lists_are_left_in_their_order():
+    turning = torch.tensor([1.0, 3.0, 3.0, 1.0, 0.5, 0.0])
+    assert torch.equal(t.shift(turning, 1.0), turning)
+    assert torch.equal(t.resample(turning, 5), turning)
+    assert torch.equal(t.blend(turning, turning, 0.3), turning)
+    assert t.typed([5, 5, 0]).tolist() == [5, 5, 0] and t.parse("0.5, 2, 7").tolist() == [0.5, 2, 7]
+    assert t.parse("0, 1, 2").tolist() == [0, 1, 2]
+    assert t.resample([0.0, 1.0, 2.0], 4).tolist() == pytest.approx([0, 0.5, 1, 2**0.5, 2])
+    above = t.resample([1.4, 0.8, 0.0], 3, FLOW)  # no log-SNR up there
+    assert above.tolist() == pytest.approx([1.4, 1.1, 0.8, 0.0])
+
+
+def test_one_level():
+    one = torch.tensor([3.0])
+    assert torch.equal(t.shift(one, 2.0), one) and torch.equal(t.blend(one, one, 0.5), one)
+    assert torch.equal(t.trim(one, 0.5), one)
+    for refused in (lambda: t.resample(one, 3), lambda: t.discard_penultimate(one)):
+        with pytest.raises(ValueError, match="step"):
+            refused()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_any_type_of_sigmas(dtype):
+    sigmas = KARRAS.to(dtype)
+    plain = sigmas.float()
+    for change in (
+        lambda s: t.shift(s, 2.0), lambda s: t.trim(s, 0.5), lambda s: t.resample(s, 5),
+        lambda s: t.blend(s, s, 0.5), lambda s: t.split_at(s, 2.0)[0],
+        lambda s: t.last_from(s, 0.01), t.discard_penultimate,
+    ):
+        changed = change(sigmas)
+        assert changed.dtype is torch.float32
+        torch.testing.assert_close(changed, change(plain))
+
+
 @pytest.mark.parametrize("call, says", [
     (lambda: t.shift(KARRAS, 0), "factor must be from 0.01 to 100"),
-    (lambda: t.shift(KARRAS, 2, top=1.0), "first sigma, 14.6146, is above 1"),
+    (lambda: t.shift(KARRAS, 2, top=1.0), "highest sigma, 14.6146, is above 1"),
     (lambda: t.trim(KARRAS, 1.2), "denoise must be from 0 to 1"),
     (lambda: t.resample(KARRAS, 0), "steps must be a whole number"),
     (lambda: t.resample(KARRAS, 2.5), "steps must be a whole number"),
     (lambda: t.blend(KARRAS, KARRAS[1:], 0.5), "12 and 11 steps; resample one"),
     (lambda: t.blend(KARRAS, KARRAS, 2), "weight must be from 0 to 1"),
-    (lambda: t.blend(KARRAS[:-1], KARRAS[1:], 0.5), "one curve ends at 0, the other at 0.029"),
+    (lambda: t.blend(KARRAS[:-1], KARRAS[1:], 0.5), "sigma 12 is 0 in one curve and 0.029"),
     (lambda: t.split(KARRAS, 13), "from 0 to 12, got 13"),
     (lambda: t.last_from(KARRAS, 5.0), "last step cannot begin at 5"),
     (lambda: t.last_from(KARRAS, 0.0), "last step cannot begin at 0"),
     (lambda: t.discard_penultimate([1.0, 0.0]), "nothing to give up"),
-    (lambda: t.trim(torch.flip(KARRAS, (0,)), 0.5), "must be below sigma"),
-    (lambda: t.trim(torch.empty(0), 0.5), "list of 2 to 10001 values"),
+    (lambda: t.last_from(UP, 5.0), "last step cannot begin at 5: .* between 6.6.* and 14.6"),
+    (lambda: t.last_from([1.0], 0.5), "a single level has no step"),
+    (lambda: t.split_at([0.5, 1.0, 0.5, 0.0], 0.8), "cross 0.8 2 times"),
+    (lambda: t.trim(torch.empty(0), 0.5), "list of 1 to 10001 values"),
     (lambda: t.trim([1.0, math.nan, 0.0], 0.5), "sigma 2 must be a number"),
 ])  # fmt: skip
 def test_bad_input_is_told(call, says):

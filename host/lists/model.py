@@ -77,8 +77,14 @@ def sampling_of(called: Any) -> Any | None:
 
 
 def process_of(model_sampling: Any) -> Process:
-    """FLOW for rectified-flow models (SD3, Flux, Wan ...), VE for all others."""
-    return FLOW if isinstance(model_sampling, comfy.model_sampling.CONST) else VE
+    """FLOW for rectified-flow models (SD3, Flux, Wan ...), VE for all others.
+
+    A CONST model whose own levels go above 1 is none of the former: the host's IMG_TO_IMG_FLOW on
+    SD's levels leads straight from a picture at the highest level, S, to the answer D at 0. Its
+    ``x = (1 - sigma / S) D + (sigma / S) picture`` is VE with ``(picture - D) / S`` as the noise.
+    """
+    flow = isinstance(model_sampling, comfy.model_sampling.CONST)
+    return FLOW if flow and float(model_sampling.sigma_max) < 1.001 else VE
 
 
 def noise_scale_of(model_sampling: Any) -> float:

@@ -57,7 +57,9 @@ class AutomaticRun(SamplerFunction):
                 "automatic looks at the model, and what called it hides the model: a function "
                 "without the host's attribute inner_model; choose a sampler by name there"
             )
-        row, why = advice.choose(facts_of(patcher), len(sigmas) - 1, getattr(guider, "cfg", None))
+        row, why = advice.choose(
+            facts_of(patcher), max(len(sigmas) - 1, 1), getattr(guider, "cfg", None)
+        )
         reason = f"automatic is {row.sampler} ({why})"
         try:
             named = names.one_sampler(row.sampler).but({**self.given, **options})

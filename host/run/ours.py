@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import comfy.k_diffusion.sampling
+import comfy.samplers
 import comfy.utils
 import torch
 
-from ...engine.noise import KEYED, Clipped, source
+from ...engine.noise import KEYED, Clipped, KeyedNoise, source
 from ...engine.run import Carry, Noise, OnStep, Plan, run
 from ...engine.table import alike
 from ...names import PREFIX
@@ -126,6 +127,7 @@ class HostRun(SamplerFunction):
     ) -> torch.Tensor:
         """The latent at the last sigma, [B, ...], as the host's sampler functions return it.
 
+        It is x where there is one sigma, or none.
         model: (x [B, ...], sigma [B], **what the host wants) -> D. x: the latent at
         ``sigmas[0]``; where a stopped run goes on, its own is taken instead. callback: called once
         a step. noise_sampler: (sigma, sigma_next) -> unit noise [B, ...], in place of the option
@@ -141,8 +143,8 @@ class HostRun(SamplerFunction):
         call = Call(model, x, sigmas, extra, images, noise_sampler)
         if self.resume or self.ahead:
             call = self._seen_whole(call)
-        mask = self._inpainting(call)
-        with comfy.k_diffusion.sampling.tqdm(total=len(sigmas) - 1, disable=disable) as bar, mask:
+        mask, steps = self._inpainting(call), max(len(sigmas) - 1, 0)
+        with comfy.k_diffusion.sampling.tqdm(total=steps, disable=disable) as bar, mask:
             result = self._run(call, callback, bar)
         if self.duties.tell is not None:
             self.duties.tell(result)
@@ -164,7 +166,7 @@ class HostRun(SamplerFunction):
 
         def build(whole: tuple[float, ...], process: Process) -> Plan:
             options = with_their_window(self.options, sampling_of(call.host))
-            plans.append(self.sampler.planned(whole, process, options))
+            plans.append(watch.plan(self.sampler.planned(whole, process, options)))
             if plans[0].grows and call.masked:
                 raise ValueError(
                     f"'{self.sampler.name}' with scale_ratio changes the latent's size on the way, "
@@ -183,16 +185,16 @@ class HostRun(SamplerFunction):
             end = carry.x
         except Interrupted:
             end = watch.so_far()
-        plan = plans[0]
+        plan = plans[0] if plans else None
         watch.finish(end, plan)
         stopped = None
-        if self.keep and carry is not None and levels[-1] > 0:
+        if self.keep and carry is not None and levels and levels[-1] > 0:
             memory = patches.memory if patches else {}
             stopped = Stopped(self.sampler.name, self.options, carry, call.masked, memory)
         end = end.float()
         return Result(
             end * terms.result if terms else end, model.tally.calls, (*notes, *watch.notes),
-            tuple(plan.taken), stopped, plan.stochastic,
+            tuple(plan.taken) if plan else (), stopped, plan is not None and plan.stochastic,
         )
 
     def _process(self, call: Call, levels: list[float]) -> Process:
@@ -200,6 +202,8 @@ class HostRun(SamplerFunction):
         sampling = sampling_of(call.host)
         if sampling is not None:
             return process_of(sampling)
+        if len(levels) < 2:  # nothing is run
+            return VE
         try:
             rows = [self.sampler.planned(tuple(levels), p, self.options).rows for p in (VE, FLOW)]
         except (AttributeError, ValueError):  # an adaptive one, or levels of the one kind alone
@@ -281,6 +285,8 @@ class HostRun(SamplerFunction):
             return self.terms.source(x)
         kind = getattr(self.options, "noise", KEYED[0])
         seed, images = call.extra.get("seed") or 0, call.images
+        if not (call.sigmas > 0).any():  # at 0 nothing is drawn
+            return KeyedNoise(seed, images)
         if kind in KEYED:
             return source(self.options, seed, images)
         brownian = self.sampler.brownian
@@ -291,3 +297,18 @@ class HostRun(SamplerFunction):
         if kind == "a1111" and brownian:  # one tree for each image
             return HostNoise(x, call.sigmas, [seed + image for image in images], True, False)
         return source(self.options, seed, images, brownian)
+
+
+class OurSampler(comfy.samplers.KSAMPLER):
+    """A SAMPLER of ours. The host's own holds no list of sigmas against what it does with it."""
+
+    def sample(self, model_wrap: Any, sigmas: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        """See the host's; ValueError for a run up to where the host divides its result by 0."""
+        sampling = getattr(model_wrap.inner_model, "model_sampling", None)
+        process = VE if sampling is None else process_of(sampling)
+        if len(sigmas) > 1 and process.alpha(float(sigmas[-1])) == 0:
+            raise ValueError(
+                f"sigma {len(sigmas)} of {len(sigmas)}, the last, is 1: a flow model's latent is "
+                "handed on divided by 1 - sigma, so a run has to end below 1 (0.99, say)"
+            )
+        return super().sample(model_wrap, sigmas, *rest, **named)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,13 +68,14 @@ class Box:
 class Duties:
     """What a run does besides sampling, whosever sampler it is.
 
-    settings: of Run Settings (Stride). box: where its report goes. tell: gets its result; of a run
-    itself nothing outlives it.
+    settings: of Run Settings (Stride). box: where its report goes. warn: gets what a person should
+    know before it. tell: gets its result; of a run itself nothing outlives it.
     """
 
     settings: RunSettings = RunSettings()
     box: Box | None = None
     tell: Tell = None
+    warn: Callable[[str], object] | None = None
 
 
 PLAIN = Duties()
@@ -91,7 +92,8 @@ class Watch:
         self, duties: Duties, levels: Sequence[float], process: Process, x: torch.Tensor,
         callback: OnStep | None, bar: Any = None,
     ) -> None:
-        self.settings, self.box = duties.settings, duties.box
+        self.settings, self.box, self.warn = duties.settings, duties.box, duties.warn
+        self._cautions: list[str] = []
         self.levels, self.device = levels, x.device
         self.images, self.callback, self.bar = x.shape[0], callback, bar
         wanted = self.box is not None and self.box.wanted
@@ -99,6 +101,14 @@ class Watch:
         self._spared = Spared()
         self._so_far: tuple[int, torch.Tensor] | None = None
         self._interrupted: int | None = None  # the step in which the run was stopped
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan of the run that is about to begin, looked at and told of."""
+        if plan.caution is not None:
+            self._cautions.append(f"warning: {plan.caution}")
+            if self.warn is not None:
+                self.warn(self._cautions[-1])
+        return plan
 
     def over(self, model: Model) -> Model:
         """The model as the settings want it asked."""
@@ -149,7 +159,7 @@ class Watch:
     @property
     def notes(self) -> list[str]:
         """What the person at the node should know."""
-        notes, spared = [], self._spared
+        notes, spared = [*self._cautions], self._spared
         if spared.ran_out:
             often = "once" if spared.ran_out == 1 else f"{spared.ran_out} times"
             notes.append(f"memory ran out {often}: caches were freed")

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
-import comfy.samplers
 import torch
 
 from ... import samplers
@@ -22,7 +22,7 @@ from ..shown.words import show_on_node
 from .function import SamplerFunction, options_of
 from .guess import Guess, hooks_in
 from .noise import images_of, trained
-from .ours import HostRun
+from .ours import HostRun, OurSampler
 from .proxy import Proxy
 
 # What the host runs for methods that take their steps by themselves, whatever the sigmas are.
@@ -62,12 +62,9 @@ def alternating(first: Any, second: Any, sigma: float) -> Any:
         return _made(replace(one, sampler=mixed, options=mixed.options), first)
 
     def pieces(levels: Sequence[float]) -> Iterator[Piece]:
-        change = next((k for k, level in enumerate(levels) if level <= sigma), len(levels) - 1)
-        change = min(change, len(levels) - 1)
-        if change:
-            yield Piece(first, 0, change)
-        if change < len(levels) - 1:
-            yield Piece(second, change, len(levels) - 1)
+        for above, steps in groupby(range(len(levels) - 1), lambda k: levels[k] > sigma):
+            start, *more = steps
+            yield Piece(first if above else second, start, start + len(more) + 1)
 
     return _made(Relay([first, second], pieces), first)
 
@@ -142,7 +139,7 @@ def function_of(sampler: Any) -> Callable[..., torch.Tensor]:
 
 
 def _made(function: Callable[..., torch.Tensor], like: Any) -> Any:
-    return comfy.samplers.KSAMPLER(function, inpaint_options=like.inpaint_options)
+    return OurSampler(function, inpaint_options=like.inpaint_options)
 
 
 class Piece(NamedTuple):
@@ -178,7 +175,7 @@ class _Made(SamplerFunction):
         sampling = sampling_of(model)
         levels = check_sigmas(sigmas, VE if sampling is None else process_of(sampling))
         if 0 in levels[:-1]:
-            raise ValueError(f"sigma {levels.index(0)} is 0; only the last one can be")
+            raise ValueError(f"sigma {levels.index(0) + 1} is 0; only the last one can be")
         handed = Handed(model, x, sigmas, extra_args, callback, disable, options)
         return self.run(handed, levels)
 

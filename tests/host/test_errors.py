@@ -43,21 +43,24 @@ def test_a_value_out_of_range_is_refused(host, scene, goes_on, changes):
     assert next(iter(changes)) in said
 
 
-def test_rising_sigmas_are_refused(host, scene, goes_on):
-    graph = scene()
-    node = graph.custom()
+@pytest.mark.parametrize("prediction, sampler, top, says", [
+    ("eps", "euler_ancestral", 0, "'euler_ancestral' adds noise and cannot go up in sigma (0.0001"),
+    ("eps", "dpm_adaptive", 0, "'dpm_adaptive' chooses its own steps, and only down"),
+    ("flow", "euler", 0, "end below 1"),
+    ("flow", "dpmpp_2m", 1.25, "'dpmpp_2m' needs log-SNR, which has no value above sigma 1"),
+])  # fmt: skip
+def test_levels_that_a_sampler_cannot_take_are_refused_by_name(
+    host, scene, goes_on, prediction, sampler, top, says
+):
+    graph = scene(prediction, size=64)
+    node = graph.custom(sampler=sampler, schedule="simple", add_noise=False)
     inputs = graph[node.id]["inputs"]
-    inputs["sigmas"] = graph.add("FlipSigmas", sigmas=inputs["sigmas"])[0]
-    assert "must decrease" in str(host.refusal(graph, node))
-
-
-def test_a_single_sigma_is_refused(host, scene, goes_on):
-    graph = scene()
-    node = graph.custom()
-    inputs = graph[node.id]["inputs"]
-    parts = graph.add("SplitSigmas", sigmas=inputs["sigmas"], step=4)
-    inputs["sigmas"] = parts[1]
-    assert "at least 2 values (one step), got 1" in str(host.refusal(graph, node))
+    given = inputs["sigmas"]
+    inputs["sigmas"] = (
+        graph.add("SetFirstSigma", sigmas=given, sigma=top) if top
+        else graph.add("FlipSigmas", sigmas=given)
+    )[0]
+    assert says in str(host.refusal(graph, node))
 
 
 def test_a_latent_with_nan_stops_the_run(host, scene, goes_on):

@@ -263,8 +263,9 @@ def test_others_that_choose_their_own_steps_are_not_skipped(wrappers, theirs, na
 
 
 @pytest.mark.parametrize("sigmas, wrong", [
-    ([14.0, 5.0, -1.0, 0.0], "sigma 2 is -1.0"), ([14.0, float("nan"), 0.0], "sigma 1 is nan"),
-    ([14.0, 0.0, 5.0, 0.0], "sigma 1 is 0|must decrease"),
+    ([14.0, 5.0, -1.0, 0.0], "sigma 3 of 4 is -1"),
+    ([14.0, float("nan"), 0.0], "sigma 2 of 3 is n"),
+    ([14.0, 0.0, 5.0, 0.0], "sigma 2 of 4 is 0"), ([14.0, 0.0, 0.0], "sigma 2 is 0; only the last"),
 ])  # fmt: skip
 @pytest.mark.parametrize("make", ["alternating", "averaging", "injecting", "skipping"])
 def test_sigmas_of_others_are_looked_at(wrappers, theirs, model, make, sigmas, wrong):
@@ -277,3 +278,13 @@ def test_sigmas_of_others_are_looked_at(wrappers, theirs, model, make, sigmas, w
     }[make]()
     with pytest.raises(ValueError, match=wrong):
         go(made, model, torch.tensor(sigmas))
+
+
+def test_two_of_others_take_turns_by_level_whichever_way(wrappers, theirs, model):
+    """Up and down again: the second below the change, the first above it, each by itself."""
+    sigmas = torch.tensor([0.5, 2.0, 7.0, 12.0, 7.0, 2.0, 0.5, 0.0])
+    made = wrappers.alternating(theirs("heun"), theirs("euler"), 6.0)
+    x = go(theirs("euler"), model, sigmas[:3])
+    x = theirs("heun").sampler_function(model, x, sigmas[2:6])
+    x = theirs("euler").sampler_function(model, x, sigmas[5:])
+    torch.testing.assert_close(go(made, model, sigmas), x)
