@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..samplers import VE
 from ..schedules import transforms
 from .lists.model import process_of
+from .run.handover import parted
 from .shown.words import LOOKED_AT
 
 blend = transforms.blend
@@ -20,9 +22,21 @@ def typed(text: str, model: Any = None) -> torch.Tensor:
     return transforms.parse(text, top)
 
 
-def split_at(sigmas: torch.Tensor, sigma: float) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """(the steps above, the others, how many come first); see ``transforms.split_at``."""
-    return *transforms.split_at(sigmas, sigma), transforms.meeting(sigmas, sigma)
+def split_at(
+    sigmas: torch.Tensor, sigma: float, sampler: Any = None
+) -> tuple[torch.Tensor, torch.Tensor, int, Any, Any]:
+    """(the steps above, the others, how many come first, a SAMPLER for each).
+
+    See ``transforms.split_at`` and ``handover.parted``.
+    """
+    above, below = transforms.split_at(sigmas, sigma)
+    first = transforms.meeting(sigmas, sigma)
+    if sampler is None:
+        missing = ExecutionBlocker("Split Sigmas at Level (Stride): no sampler is connected to it")
+        return above, below, first, missing, missing
+    rising = len(sigmas) > 1 and sigmas[-1] > sigmas[0]
+    parts = parted(sampler, above if rising else below)
+    return above, below, first, *(reversed(parts) if rising else parts)
 
 
 def check_text(text: str | None) -> None:

@@ -133,12 +133,22 @@ class StrideSigmasSplit(io.ComfyNode):
             node_id="StrideSigmasSplit",
             display_name="Split Sigmas at Level (Stride)",
             category="sampling/stride/sigmas",
-            description="Parts a run for two models, such as the two experts of Wan 2.2.",
+            description=(
+                "Parts a run for two models, such as the two experts of Wan 2.2; a sampler of "
+                "Stride's too, so that two SamplerCustomAdvanced are one run."
+            ),
             inputs=[
                 io.Sigmas.Input("sigmas", tooltip="Noise levels from any node."),
                 io.Float.Input(
                     "sigma", default=0.875, min=0.0, max=10000.0, step=0.001, round=False,
                     tooltip="Steps that begin here or above are the first part.",
+                ),
+                io.Sampler.Input(
+                    "sampler", optional=True,
+                    tooltip=(
+                        "Of Sampler (Stride): its two halves share their history, seed and mask, "
+                        "so that two nodes are one run. The second adds no noise."
+                    ),
                 ),
             ],
             outputs=[
@@ -148,13 +158,22 @@ class StrideSigmasSplit(io.ComfyNode):
                     "step", display_name="step",
                     tooltip="Steps in the first part: where two KSampler Advanced (Stride) meet.",
                 ),
+                io.Sampler.Output(
+                    "sampler_high", display_name="sampler high", tooltip="For the steps above."
+                ),
+                io.Sampler.Output(
+                    "sampler_low", display_name="sampler low", tooltip="For the steps below."
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, sigmas: torch.Tensor, sigma: float) -> io.NodeOutput:
-        """(SIGMAS above, SIGMAS below, steps that come first); where they meet is in both.
+    def execute(
+        cls, sigmas: torch.Tensor, sigma: float, sampler: Any = None
+    ) -> io.NodeOutput:
+        """(SIGMAS above, SIGMAS below, steps that come first, SAMPLER above, SAMPLER below).
 
-        Raises ValueError for a way that crosses the level more than once.
+        The level where they meet is in both. Raises ValueError for a way that crosses the level
+        more than once, and for a sampler that has no history to hand on.
         """
-        return io.NodeOutput(*host.levels.split_at(sigmas, sigma))
+        return io.NodeOutput(*host.levels.split_at(sigmas, sigma, sampler))

@@ -4,8 +4,8 @@
     GET /stride/schedules[?name=karras]
     GET /stride/sigmas?schedule=karras&steps=20&denoise=1&model=sd15&rho=7
 
-Bad input is answered with status 400 and {"error": a sentence}. Two requests at most are worked on
-at once, off the server's loop; the others wait.
+Bad input is answered with status 400 and {"error": a sentence}. Two at most are worked on at once,
+off the server's loop; the others wait.
 """
 
 from __future__ import annotations

@@ -104,6 +104,52 @@ def test_models_meet_at_a_noise_level(host, scene, prediction, level):
     assert (ours - plain).abs().mean() > 1e-3
 
 
+def advanced(s, sigmas, sampler, latent, noise=True, model=None):
+    """The host's SamplerCustomAdvanced."""
+    guider = s.add("CFGGuider", model=model or s.model, positive=s.positive, negative=s.negative,
+                   cfg=4.0)
+    kind = s.add("RandomNoise", noise_seed=5) if noise else s.add("DisableNoise")
+    return s.add("SamplerCustomAdvanced", noise=kind[0], guider=guider[0], sampler=sampler,
+                 sigmas=sigmas, latent_image=latent)
+
+
+@pytest.mark.parametrize("prediction, level", [("eps", 2.0), ("flow", 0.4)])
+@pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_3m_sde", "sa_solver"])
+def test_two_custom_samplers_are_one_run(host, scene, prediction, level, name):
+    """History, fresh noise, the images' indices and what a mask keeps go along with the SAMPLER."""
+    s = scene(prediction=prediction, batch=3)
+    batch = s.add("LatentFromBatch", samples=s.empty, batch_index=1, length=2)[0]
+    masked = s.masked(batch)[0]
+    sampler = s.add("StrideSampler", sampler=name)[0]
+    sigmas = s.add("StrideSchedule", model=s.model, schedule="karras", steps=8, denoise=1.0)[0]
+    parts = s.add("StrideSigmasSplit", sigmas=sigmas, sigma=level, sampler=sampler)
+    nodes = []
+    for latent in (batch, masked):
+        high = advanced(s, parts[0], parts[3], latent)
+        low = advanced(s, parts[1], parts[4], high[0], noise=False)
+        nodes += [advanced(s, sigmas, sampler, latent), low]
+    plain = advanced(s, parts[1], sampler, advanced(s, parts[0], sampler, batch)[0], noise=False)
+    *latents, plain = host.latents(s, *nodes, plain)
+    for whole, cut in zip(latents[::2], latents[1::2]):
+        assert torch.equal(whole, cut)
+    assert (plain - latents[0]).abs().max() > 1e-2
+
+
+def test_what_cannot_be_handed_over(host, scene):
+    s = scene()
+    sigmas = s.add("StrideSchedule", model=s.model, schedule="karras", steps=8, denoise=1.0)[0]
+    for sampler, said in (
+        (s.add("KSamplerSelect", sampler_name="dpmpp_2m")[0], "'sample_dpmpp_2m' cannot be parted"),
+        (s.add("StrideSampler", sampler="dpm_adaptive")[0], "choose their own steps"),
+    ):
+        parts = s.add("StrideSigmasSplit", sigmas=sigmas, sigma=2.0, sampler=sampler)
+        host.refusal(s, advanced(s, parts[0], parts[3], s.empty), said)
+    parts = s.add("StrideSigmasSplit", sigmas=sigmas, sigma=2.0)  # no sampler, so none comes out
+    latent = advanced(s, parts[0], parts[3], s.empty)[0]
+    saved = s.add("SaveLatent", samples=latent, filename_prefix="latents/none")
+    assert saved.id not in host.run(s)
+
+
 def test_the_example_draws_outlines_with_the_second_model(host, object_info):
     """As the editor saves it; dark outlines in the picture come from the LoRA alone."""
     workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
