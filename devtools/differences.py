@@ -173,8 +173,8 @@ def read(text):
     """The page's rows: {name: ({kind: apart, or None for the same}, why)}."""
     rows = {}
     for line in text.splitlines():
-        name, *cells, why = [part.strip() for part in line.strip("|").split("|")] or [""]
-        if name.startswith("`"):
+        if line.startswith("| `"):
+            name, *cells, why = [part.strip() for part in line.strip("|").split("|")]
             apart = [None if cell == "same" else float(cell.split()[0]) for cell in cells]
             rows[name.strip("`")] = dict(zip(KINDS, apart)), why
     return rows
