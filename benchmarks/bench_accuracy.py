@@ -3,7 +3,7 @@
 The error is the distance to the exact solution of the sampling ODE for the same starting noise,
 relative to the solution's root mean square: median and 90th percentile over 32 samples. It is not
 image quality. NFE is the number of model calls. On problems whose exact denoiser is known and on
-the demo model (problems.py). "host" rows are the host's own function of that name, on the host's
+the demo model (known.py). "host" rows are the host's own function of that name, on the host's
 schedule of that name, where it differs by more than a tenth from ours.
 
 Printed is each sampler on the schedule where its median is smallest; `--all` prints all schedules.
@@ -12,7 +12,7 @@ Printed is each sampler on the schedule where its median is smallest; `--all` pr
 import argparse
 
 from hostside import Model, host_function, load_host, load_pack, model_sampling
-from problems import problems
+from known import problems
 
 BUDGETS = (5, 8, 10, 15, 20)
 

@@ -1,13 +1,13 @@
 """What the warnings are about, in error on an exact problem: `python3 dev.py bench advice`.
 
-The median relative error over 32 samples of the guided mixture of problems.py, at step counts and
+The median relative error over 32 samples of the guided mixture of known.py, at step counts and
 cfg around those where advice/warnings.py warns. docs/accuracy.md has what it prints.
 """
 
 import argparse
 
 from hostside import load_pack
-from problems import Problem, guided
+from known import Problem, guided
 
 ORDERS = ("euler", "dpmpp_2m", "dpmpp_3m", "uni_pc", "ipndm", "deis", "adams_2", "lms")
 CURVES = ("karras", "exponential", "kl_optimal", "normal", "trailing", "beta")

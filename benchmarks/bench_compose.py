@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from hostside import Model, load_host, load_pack, model_sampling
-from problems import problems
+from known import problems
 
 STEPS = 16
 

@@ -14,8 +14,8 @@ of the eps cells and 54 % of the flow cells; against beta alone, the best single
 
 import math
 
+import known
 import numpy as np
-import problems as known
 import torch
 from hostside import load_pack
 

@@ -123,10 +123,10 @@ def sampling_of(comfy, kind):
 
 def measure(stride, comfy, names):
     """{name: {kind: Cell}} of the host's samplers of these names, its twins left out."""
-    import problems
+    import known
     from stride.host.run.ours import HostRun
 
-    base, given = problems.guided(0), problems.guided(1)
+    base, given = known.guided(0), known.guided(1)
     noise = torch.randn(BATCH, 4, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     found = {name: {} for name in names if not name.endswith(TWINS)}
     for kind in KINDS:
@@ -134,7 +134,7 @@ def measure(stride, comfy, names):
         model = Guided(comfy, sampling, flow, base, given)
         sigmas = comfy.samplers.calculate_sigmas(sampling, "simple", STEPS)
         x = noise * float(sigmas[0])
-        problem = problems.Problem(kind, flow, problems.guided(CFG), batch=BATCH, fine=150)
+        problem = known.Problem(kind, flow, known.guided(CFG), batch=BATCH, fine=150)
         exact = problem.solve(x.double().reshape(BATCH, -1), float(sigmas[0])).reshape(x.shape)
         for name in found:
             entry = stride.samplers.get(name)

@@ -99,13 +99,13 @@ def carried(table):
 
 
 def load_bench_problems():
-    """benchmarks/problems.py, which is a script's module and has this one's name."""
+    """benchmarks/known.py, which is a script's module."""
     import importlib.util
     import sys
     from pathlib import Path
 
     if "bench_problems" not in sys.modules:
-        path = Path(__file__).parent.parent / "benchmarks" / "problems.py"
+        path = Path(__file__).parent.parent / "benchmarks" / "known.py"
         spec = importlib.util.spec_from_file_location("bench_problems", path)
         sys.modules["bench_problems"] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules["bench_problems"])
