@@ -6,9 +6,12 @@ from importlib.util import find_spec
 from . import advice, names, samplers, schedules
 from .library import sample, stepper
 from .names import resolve
+from .schedules import ModelSpec
 
 __version__ = "0.1.0"
-__all__ = ["advice", "names", "resolve", "sample", "samplers", "schedules", "stepper"]
+__all__ = [
+    "ModelSpec", "advice", "names", "resolve", "sample", "samplers", "schedules", "stepper",
+]
 
 # The host loads a pack under the path of its folder; libraries import it by its name.
 _twin = sys.modules.get("stride_samplers")

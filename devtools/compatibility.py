@@ -156,20 +156,21 @@ def schedules(stride):
     lines = [f"| schedule | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
     for entry in stride.schedules.REGISTRY:
         steps = min(entry.counts or (STEPS,), key=lambda n: abs(n - STEPS))
-        cells = " | ".join(fit(entry, spec, steps) for spec in kinds.values())
+        placed = any(entry.note(spec, steps) for spec in kinds.values())
+        cells = " | ".join(fit(entry, spec, steps, placed) for spec in kinds.values())
         preset = f" ({steps} steps)" if entry.counts else ""
         lines.append(f"| `{entry.name}`{preset} | {cells} |")
     return SCHEDULES + "\n".join(lines) + "\n"
 
 
-def fit(entry, spec, steps):
-    """What a schedule is on a model, in a word or two."""
+def fit(entry, spec, steps, placed):
+    """What a schedule is on a model, in a word or two; placed: whether some have it mapped."""
     note, found = entry.note(spec, steps) or "", []
     for part, word in (("timesteps", "timesteps"), ("log-SNR", "mapped"), ("same range", "range")):
         if part in note:
             found.append(word)
     by_size = "latent" in note  # the remark tells for which picture, and no model
-    if entry.remark and not found and not by_size:
+    if placed and not found and not by_size:
         found.append("own")
     first = float(entry.sigmas(spec, steps)[0])
     if first < 0.99 * spec.sigma_max:

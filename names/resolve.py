@@ -185,7 +185,8 @@ def _of_diffusers(cls: str, asked: str | None, settings: Mapping[str, Any]) -> P
         chosen, curve_options = schedule_named(asked), {}
     has = _options(samplers.get(name)) | (_options(schedules.get(chosen)) if chosen else set())
     left = {k: v for k, v in settings.items() if not diffusers.takes(cls, k)}
-    if foreign := sorted(left.keys() & diffusers.SETTINGS - has):
+    whole = "_class_name" in settings  # of a config, diffusers ignores whatever it does not know
+    if foreign := sorted(left.keys() - has if whole else left.keys() & diffusers.SETTINGS - has):
         notes.append(f"{cls} has no {', '.join(foreign)}; diffusers ignores it")
     left = {k: v for k, v in left.items() if k not in foreign}
     return _with(left, Pair(name, options, chosen, curve_options, tuple(notes)))

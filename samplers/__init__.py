@@ -20,7 +20,7 @@ from ..engine.noise import KeyedNoise, PathNoise, source
 from ..engine.resize import interpolation
 from ..engine.run import Carry, OnStep, run
 from ..engine.stepper import StepOutput, Stepper
-from ..engine.table import Draw, Row, Table
+from ..engine.table import Draw, Row, Table, cfg_pp
 from ..process import FLOW, VE, Process
 from ..registry import Registry
 from . import (
@@ -74,6 +74,6 @@ def sample(
 
 __all__ = [
     "FLOW", "REGISTRY", "VE", "Carry", "Draw", "KeyedNoise", "NotFinite", "Part", "PathNoise",
-    "Process", "Row", "Sampler", "StepOutput", "Stepper", "Table", "alternate", "check_sigmas",
-    "get", "inject", "register", "run", "sample",
+    "Process", "Row", "Sampler", "StepOutput", "Stepper", "Table", "alternate", "cfg_pp",
+    "check_sigmas", "get", "inject", "register", "run", "sample",
 ]

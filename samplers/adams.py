@@ -20,6 +20,7 @@ from ..engine.table import Row
 from ..process import Process
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
+from .exponential_multistep import tapered
 from .quadrature import Curve, integrate
 from .runge_kutta import CLASSICAL_4, HEUN_EULER, Stage, Tableau, staged
 
@@ -95,11 +96,13 @@ def _latest(sigmas: tuple[float, ...], k: int, order: int) -> tuple[float, ...]:
     return sigmas[max(k + 1 - order, 0) : k + 1][::-1]
 
 
-def _fixed(sigmas: tuple[float, ...], order: int) -> Weigh:
-    """Adams-Bashforth weights of even steps whatever the spacing; Euler to sigma 0."""
+def _fixed(sigmas: tuple[float, ...], order: int, ending: str = "denoise") -> Weigh:
+    """Adams-Bashforth weights of even steps whatever the spacing; Euler to sigma 0, unless the
+    ending is "multistep"."""
 
     def weigh(k: int, down: float) -> list[float]:
-        weights = _FIXED[min(k, order - 1)] if down > 0 else _FIXED[0]
+        euler = down == 0 and ending == "denoise"
+        weights = _FIXED[0] if euler else _FIXED[min(k, order - 1)]
         return [(down - sigmas[k]) * w for w in weights]
 
     return weigh
@@ -123,6 +126,13 @@ def pndm(sigmas: tuple[float, ...], process: Process, options: Eta) -> Iterator[
     make the classical Runge-Kutta method of order 4.
     """
     return _multistep(sigmas, process, options.eta, _fixed(sigmas, 4), (CLASSICAL_4,) * 3)
+
+
+def fixed(
+    sigmas: tuple[float, ...], process: Process, start: tuple[Tableau, ...], ending: str
+) -> Iterator[Row]:
+    """PLMS and PNDM with other first steps, or another last one (see ``Adams``)."""
+    return _multistep(sigmas, process, 0.0, _fixed(sigmas, 4, ending), start)
 
 
 def adams(sigmas: tuple[float, ...], process: Process, options: Adams) -> Iterator[Row]:
@@ -151,18 +161,23 @@ def vp_time(sigma: np.ndarray) -> np.ndarray:
 _VARIABLES: dict[str, Curve] = {"time": vp_time, "log_sigma": np.log, "sigma": np.asarray}
 
 
-def deis(sigmas: tuple[float, ...], process: Process, options: Deis) -> Iterator[Row]:
+def deis(
+    sigmas: tuple[float, ...], process: Process, options: Deis, taper: int = 0
+) -> Iterator[Row]:
     """DEIS: the polynomial through the last slopes is in t(sigma), its integral in sigma.
 
     ``w_j = int L_j(t(sigma)) dsigma``, integrated over log sigma, in which both are smooth. Euler
-    to sigma 0, as the other methods do.
+    to sigma 0, as the other methods do. taper: how many of the last steps combine no more answers
+    than there are steps left.
     """
     variable = _VARIABLES[options.variable]
 
     def weigh(k: int, down: float) -> list[float]:
         if down == 0:
             return [-sigmas[k]]
-        nodes = np.log(_latest(sigmas, k, options.order))
+        left = len(sigmas) - 1 - k
+        order = tapered(options.order, left, taper)
+        nodes = np.log(_latest(sigmas, k, order))
         return integrate(
             nodes, nodes[0], np.log(down), kernel=np.exp, variable=lambda q: variable(np.exp(q))
         )

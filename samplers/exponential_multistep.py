@@ -56,8 +56,16 @@ def shape(options: Multistep, n: int, z: float) -> list[float]:
     return exact
 
 
+def tapered(order: int, left: int, taper: int) -> int:
+    """The order of a step with ``left`` steps to go, itself included.
+
+    The last ``taper`` steps combine no more answers than there are steps left.
+    """
+    return min(order, left) if left <= taper else order
+
+
 def steps(
-    sigmas: tuple[float, ...], process: Process, options: Multistep
+    sigmas: tuple[float, ...], process: Process, options: Multistep, taper: int
 ) -> Iterator[tuple[Split, Decay, list[Known]]]:
     """Each step's split, the linear part of its way down, and the rows whose answers it may use.
 
@@ -68,7 +76,8 @@ def steps(
     for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         split = process.split(sigma, sigma_next, options.eta)
         decay = process.diffuse(sigma, split.down, 0.0)
-        yield split, decay, history.recall(k, 0.0, options.order, decay.h)
+        order = tapered(options.order, len(sigmas) - 1 - k, taper)
+        yield split, decay, history.recall(k, 0.0, order, decay.h)
         history.pass_by(decay.h)
 
 
@@ -80,9 +89,11 @@ def extrapolated(
     return dict(zip(map(itemgetter(0), known), weights))
 
 
-def dpmpp(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:
+def dpmpp(
+    sigmas: tuple[float, ...], process: Process, options: Multistep, taper: int = 0
+) -> Iterator[Row]:
     """DPM-Solver++ and RES, multistep: the data form, D extrapolated in log-SNR."""
-    for k, (split, decay, known) in enumerate(steps(sigmas, process, options)):
+    for k, (split, decay, known) in enumerate(steps(sigmas, process, options, taper)):
         d = extrapolated(decay, known, nodes(known, 0.0, decay.h), options)
         yield split_row(k, sigmas[k], sigmas[k + 1], split, {k: decay.keep}, d)
 
@@ -95,7 +106,9 @@ def sde_row(
     return noisy_row(step, sigma, sigma_next, kept, d, decay.std)
 
 
-def sde(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:
+def sde(
+    sigmas: tuple[float, ...], process: Process, options: Multistep, taper: int = 0
+) -> Iterator[Row]:
     """DPM-Solver++(1M, 2M, 3M) for the SDE, in k-diffusion's form: fresh noise at every step.
 
     With h the step in log-SNR and H = (1 + eta) h, a step with D held still is exact (see
@@ -110,18 +123,21 @@ def sde(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iter
     history, snr = History(), [*map(process.log_snr, sigmas)]
     for k, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         decay = process.diffuse(sigma, sigma_next, options.eta)
-        known = history.recall(k, snr[k], options.order, decay.h)
+        order = tapered(options.order, len(sigmas) - 1 - k, taper)
+        known = history.recall(k, snr[k], order, decay.h)
         places = nodes(known, snr[k], snr[k + 1] - snr[k])
         d = extrapolated(decay, known, places, options)
         yield sde_row(k, sigma, sigma_next, decay, k, d)
 
 
-def dpm_solver(sigmas: tuple[float, ...], process: Process, options: Multistep) -> Iterator[Row]:
+def dpm_solver(
+    sigmas: tuple[float, ...], process: Process, options: Multistep, taper: int = 0
+) -> Iterator[Row]:
     """DPM-Solver, multistep: the noise form, eps extrapolated in log-SNR.
 
     Written as the first-order step plus what the differences of eps add to it.
     """
-    for k, (split, decay, known) in enumerate(steps(sigmas, process, options)):
+    for k, (split, decay, known) in enumerate(steps(sigmas, process, options, taper)):
         x, d = {k: decay.keep}, {k: decay.move}
         if len(known) > 1:
             _, *differences = shape(options, len(known), decay.h)

@@ -22,7 +22,7 @@ from ..engine.table import Draw, Row
 from ..process import Decay, Process
 from ..registry import choice, option, option_set
 from .entry import Eta, Sampler
-from .phi import phi
+from .phi import apply, moments, phi
 from .runge_kutta import Stage, staged
 
 _FAR = 1e15  # steps in log-SNR as good as infinite
@@ -186,6 +186,41 @@ def three(c: float, d: float, gamma: float) -> Method:
     """A three-stage method with nodes 0, c, d."""
     tableau = partial(three_stage, gamma=gamma)
     return Method(lambda o: (0.0, c, d), lambda o: tableau, disjoint)
+
+
+def published(c: Nodes, z: float) -> Weights:
+    """The three stages of DPM-Solver's published code: two answers at a time, the first and the
+    newest; order 2."""
+    second = phi(1, c[2] * z) * c[2] ** 2 / (2.0 * c[1])
+    return (), (second,), (0.0, phi(2, z) / c[2])
+
+
+def interpolated(c: Nodes, z: float) -> Weights:
+    """Stages and result from the polynomial through all answers, integrated exactly."""
+    second = c[2] ** 2 * phi(2, c[2] * z) / c[1]
+    return (), (second,), tuple(apply(moments(3, z), c)[1:])
+
+
+def listed(
+    sigmas: tuple[float, ...], process: Process, orders: Sequence[int], exact: bool, eta: float
+) -> Iterator[Row]:
+    """One model call a step: what other codes call single-step, with the list's own levels as
+    the stages.
+
+    orders: 1 where a method begins anew, 2 and 3 for the stages that go on from there; lower
+    where the run has begun too late for it. exact: the exact weights instead of the published
+    midpoint ones. Each step lands where the method would after its last stage so far.
+    """
+    snr = [*map(process.log_snr, sigmas)]
+    two, three_ = (linear, interpolated) if exact else (midpoint, published)
+    for k, order in enumerate(orders):
+        order = min(order, k + 1)
+        first, end = k + 1 - order, sigmas[k + 1]
+        c = tuple((snr[j] - snr[first]) / (snr[k + 1] - snr[first]) for j in range(first, k + 1))
+        tableau = (one_stage, two, three_)[order - 1]
+        step = Step(first, sigmas[first], end, c, tableau, overlapping, eta)
+        *_, (stage, noise) = step.stages(process)
+        yield Row(k, sigmas[k], end, stage.x, stage.d, noise=noise)
 
 
 _TWO = "Lu et al. 2022, arXiv:2211.01095, algorithm 1"

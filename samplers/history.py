@@ -53,9 +53,10 @@ class History:
     def latest(self, most: int, h: float = 1.0) -> list[Known]:
         """The newest answers, at most ``most``, that a step of length h may combine.
 
-        From the first one at infinity on there are none; where h is infinite, the newest alone.
+        From the first one at infinity on there are none; where h is infinite or 0, the newest
+        alone.
         """
-        if not math.isfinite(h):
+        if h == 0 or not math.isfinite(h):
             return self._known[:1]
         finite: list[Known] = []
         for known in self._known[:most]:
@@ -66,5 +67,10 @@ class History:
 
 
 def nodes(known: Sequence[Known], start: float, h: float) -> list[float]:
-    """Where answers lie in a step of length h from time ``start``: 0 at its start, 1 at its end."""
+    """Where answers lie in a step of length h from time ``start``: 0 at its start, 1 at its end.
+
+    A step of no length has the newest alone, at its start.
+    """
+    if h == 0:
+        return [0.0] * len(known)
     return [(time - start) / h for _, time in known]

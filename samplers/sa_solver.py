@@ -11,7 +11,7 @@ takes the same step again, with the same noise, once the answer at its end is kn
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from ..engine.table import Row
@@ -21,6 +21,8 @@ from .entry import Deterministic, Noisy, Sampler
 from .exponential_multistep import sde_row
 from .history import History, nodes
 from .phi import apply, moments
+
+Tau = Callable[[float, float], float]
 
 
 @option_set
@@ -48,43 +50,53 @@ def _shape(options: SASolver, n: int, z: float) -> list[float]:
     return exact
 
 
-def _eta(options: SASolver, process: Process, sigma: float) -> float:
-    """tau squared for the step that ends at sigma."""
-    alpha = process.alpha(sigma)
-    inside = options.tau_end * alpha <= sigma <= options.tau_start * alpha
-    return options.tau**2 if inside else 0.0
-
-
 def sa_solver(sigmas: tuple[float, ...], process: Process, options: SASolver) -> Iterator[Row]:
     """Predict, evaluate, correct (PEC), and evaluate once more if ``options.pece``.
 
     As in ComfyUI the orders fall towards a last sigma of 0, and PEC leaves the prediction that
     the last answer is made from as it is.
     """
+
+    def tau(sigma: float, sigma_next: float) -> float:
+        alpha = process.alpha(sigma_next)
+        inside = options.tau_end * alpha <= sigma_next <= options.tau_start * alpha
+        return options.tau if inside else 0.0
+
+    return steps(sigmas, process, options, tau, 0 if sigmas[-1] == 0 else None)
+
+
+def steps(
+    sigmas: tuple[float, ...], process: Process, options: SASolver, tau: Tau, spare: int | None
+) -> Iterator[Row]:
+    """The rows for a strength of the noise by step, ``tau(sigma, sigma_next)``.
+
+    spare: how many answers more than steps are left after it a prediction may take; a correction
+    may take two of them more than are left before it. None sets no limit.
+    """
     history, snr = History(), [process.log_snr(sigma) for sigma in sigmas]
 
     def take(step: int, x: int, order: int) -> Row:
         """The step from the latent that row x started from, with the latest answers."""
         sigma, sigma_next = sigmas[step : step + 2]
-        eta = _eta(options, process, sigma_next)
+        eta = tau(sigma, sigma_next) ** 2
         decay = process.diffuse(sigma, sigma_next, eta)
         known = history.latest(order, decay.h)
         d = {known[0].answer: decay.move}
-        if math.isfinite(decay.h):
+        if decay.h and math.isfinite(decay.h):
             places = nodes(known, snr[step], decay.h / (1.0 + eta))
             weights = apply(_shape(options, len(known), -decay.h), places)
             scale = process.alpha(sigma_next) * decay.h
             d = {row: scale * w for (row, _), w in zip(known, weights)}
         return sde_row(step, sigma, sigma_next, decay, x, d)
 
-    def lowered(order: int, step: int) -> int:
-        """The order of what leads to the answer of that step."""
-        return min(order, len(sigmas) - 1 - step) if sigmas[-1] == 0 else order
+    def lowered(order: int, left: int, times: int = 1) -> int:
+        return order if spare is None else min(order, left + times * spare)
 
     k = base = 0  # the coming row; the row that started from the last corrected latent
     for step, (sigma, sigma_next) in enumerate(zip(sigmas, sigmas[1:])):
         history.add(k, snr[step])
-        order = lowered(options.corrector_order, step) if step else 0
+        left = len(sigmas) - 1 - step
+        order = lowered(options.corrector_order, left, 2) if step else 0
         corrects = order > 0 and (sigma_next > 0 or options.pece)
         if corrects:
             # The step before once more, from where it started, now that its end is answered.
@@ -93,7 +105,7 @@ def sa_solver(sigmas: tuple[float, ...], process: Process, options: SASolver) ->
             if options.pece:
                 history.renew(k)
         base = k
-        row = take(step, base, max(lowered(options.predictor_order, step + 1), 1))
+        row = take(step, base, max(lowered(options.predictor_order, left - 1), 1))
         yield replace(row, calls=not corrects or options.pece)
         k += 1
 

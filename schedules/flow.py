@@ -12,6 +12,7 @@ import math
 import numpy as np
 import torch
 
+from ..process import FLOW
 from ..registry import Options, choice, option, option_set
 from .entry import NoOptions, Schedule
 from .mapping import from_flow
@@ -38,6 +39,7 @@ class Size(Options):
 
 
 _LOGIT = (-7.5, 9.0)
+_LATE = 0.99  # a last level before 0 from which a single step makes the picture
 _TERMINAL = "last sigma before 0 (shift_terminal); 0 leaves it"
 
 
@@ -160,6 +162,21 @@ def flux_shift(spec: ModelSpec, steps: int, options: FluxShift) -> np.ndarray:
     return from_flow(spec, _shifted(steps, mu, options.terminal, by))
 
 
+def flux_shift_remark(spec: ModelSpec, steps: int, options: FluxShift) -> str | None:
+    """Which size it is for, and whether nearly the whole way is left to the last step there."""
+    said = size_remark(spec, steps, options)
+    if spec.process is not FLOW or steps == 1 or options.terminal:
+        return said
+    last = float(flux_shift(spec, steps, options)[-1])
+    if last < _LATE:
+        return said
+    late = (
+        f"this shift leaves the last step {last:.4g} of the noise: it is made for about 1 "
+        "megapixel, set the shift or the mu of a smaller picture"
+    )
+    return f"{said}; {late}" if said else late
+
+
 def ltxv(spec: ModelSpec, steps: int, options: LTXV) -> np.ndarray:
     """Flux's shift with mu from 0.95 to 2.05, stretched to end at 0.1.
 
@@ -232,7 +249,7 @@ SCHEDULES = (
     ),
     Schedule(
         name="flux_shift", label="Flux Shift", curve=flux_shift, options=FluxShift(),
-        remark=size_remark,
+        remark=flux_shift_remark,
         source="black-forest-labs/flux get_schedule; diffusers use_dynamic_shifting",
     ),
     Schedule(

@@ -33,12 +33,32 @@ class Like(Options):
     like: str = choice("euler", _FAMILIES, _HELP)
 
 
+def times(
+    spacing: str, count: int, steps: int, like: str = "euler", offset: int = 0
+) -> np.ndarray:
+    """diffusers' falling times [steps] in a table of ``count``, float64.
+
+    spacing: linspace (even, both ends), leading (multiples of ``count // steps`` from 0 up, plus
+    the offset) or trailing (even strides down from the last). like: see ``Like``.
+    Raises ValueError for another spacing.
+    """
+    points = steps + (like == "dpmpp")
+    if spacing == "leading":
+        index = np.arange(points) * (count // points) + float(offset)
+        return index[::-1][:steps]
+    if spacing == "linspace":
+        # Upwards, as there: which half of .5 is rounded to hangs on the last bit.
+        index = np.linspace(0.0, count - 1, points)[::-1][:steps]
+        return index if like == "euler" else np.round(index)
+    if spacing == "trailing":
+        return np.round(count - np.arange(steps) * (count / steps)) - 1.0
+    raise ValueError(f"timestep_spacing '{spacing}' is not linspace, leading or trailing")
+
+
 def leading(spec: ModelSpec, steps: int, options: Leading) -> np.ndarray:
     """Multiples of ``n // steps`` from 0 up, plus the offset: it starts below the model's top."""
-    spare = options.like == "dpmpp"
-    stride = len(spec.sigmas) // (steps + spare)
-    index = (np.arange(steps) + spare) * stride + options.steps_offset
-    return _entries(spec, index[::-1])
+    count = len(spec.sigmas)
+    return _entries(spec, times("leading", count, steps, options.like, options.steps_offset))
 
 
 def linspace(spec: ModelSpec, steps: int, options: Like) -> np.ndarray:
@@ -47,17 +67,15 @@ def linspace(spec: ModelSpec, steps: int, options: Like) -> np.ndarray:
     dpmpp: one point more, without the lowest. One step starts at the top, while in diffusers'
     Euler and DDIM it starts at the table's first entry, next to no noise at all.
     """
-    top = len(spec.sigmas) - 1
-    count = steps + (options.like == "dpmpp")
-    # Upwards, as there: which half of .5 is rounded to hangs on the last bit.
-    index = np.linspace(0.0, top, count)[::-1][:steps] if count > 1 else np.array([top])
-    return _entries(spec, index if options.like == "euler" else np.round(index))
+    count = len(spec.sigmas)
+    if steps == 1:
+        return _entries(spec, np.array([count - 1.0]))
+    return _entries(spec, times("linspace", count, steps, options.like))
 
 
 def trailing(spec: ModelSpec, steps: int, options: NoOptions) -> np.ndarray:
     """Even strides down from the table's last entry, rounded to entries."""
-    n = len(spec.sigmas)
-    return _entries(spec, np.round(n - np.arange(steps) * (n / steps)) - 1)
+    return _entries(spec, times("trailing", len(spec.sigmas), steps))
 
 
 def _entries(spec: ModelSpec, index: np.ndarray) -> np.ndarray:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -127,7 +127,8 @@ class ModelSpec:
         """A VE model trained on a table of betas; defaults: SD1.5 and SDXL.
 
         beta_schedule: scaled_linear (quadratic), linear, squared_cosine, sigmoid, exponential;
-        linear_start, linear_end: its first and last beta, as published unless given.
+        linear_start, linear_end: its first and last beta, as published unless given; the last
+        two have none.
         zero_terminal_snr: rescale as in Lin et al. 2023 (sigma_max is then 4518.8).
         """
         betas = training.betas(beta_schedule, linear_start, linear_end, timesteps)
@@ -135,6 +136,19 @@ class ModelSpec:
         if zero_terminal_snr:
             bar = training.zero_terminal_snr(bar)
         return ModelSpec.from_table(np.sqrt((1.0 - bar) / bar))
+
+    @staticmethod
+    def from_config(config: Mapping[str, Any]) -> ModelSpec:
+        """The model that a scheduler config of diffusers (scheduler_config.json) was made for.
+
+        config: the whole mapping, with its ``_class_name``. VE models have the table that the
+        class holds, its float32 rounding included, with zero terminal SNR up to sigma 4096 or
+        4518.8; EDM models their own range; flow models ``shift`` or ``flow_shift``, 1 where it
+        hangs on the picture. Raises ValueError for a beta_schedule that diffusers has not.
+        """
+        from .configs import spec_of  # which is made of this class
+
+        return spec_of(config)
 
     @staticmethod
     def from_table(sigmas: np.ndarray) -> ModelSpec:

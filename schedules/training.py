@@ -13,7 +13,7 @@ BETAS: dict[str, tuple[float | None, float]] = {
     "scaled_linear": (0.00085, 0.012),
     "linear": (0.0001, 0.02),
     "sigmoid": (0.0001, 0.02),
-    "squared_cosine": (None, 0.999),
+    "squared_cosine": (None, 0.999),  # these two are cut off there whatever is said
     "exponential": (None, 0.999),
 }
 _SYNONYMS = {"quadratic": "scaled_linear", "quad": "scaled_linear", "cosine": "squared_cosine",
@@ -26,8 +26,9 @@ def betas(name: str, start: float | None, end: float | None, count: int) -> np.n
     scaled_linear (also called quadratic): even in sqrt(beta); Stable Diffusion.
     linear: Ho et al. 2020, arXiv:2006.11239, section 4. sigmoid: a logistic curve from -6 to 6;
     Xu et al. 2022, arXiv:2203.02923 (GeoDiff). squared_cosine: Nichol and Dhariwal 2021,
-    arXiv:2102.09672, eq. 17. exponential: ``alpha_bar = exp(-12 t)``. The last two have no
-    start, and one that is given changes nothing; their end caps beta.
+    arXiv:2102.09672, eq. 17. exponential: ``alpha_bar = exp(-12 t)``. The last two have neither
+    start nor end, and ones that are given change nothing, as in every program: beta stays below
+    0.999.
     start, end: the first and the last beta, as published where None. Raises ValueError for an
     unknown name and for betas that do not rise within 0 <= beta < 1.
     """
@@ -37,6 +38,8 @@ def betas(name: str, start: float | None, end: float | None, count: int) -> np.n
         raise ValueError(f"unknown beta schedule {shown(name)}; known: {known}")
     first, last = BETAS[name]
     low, high = (first or 0.0) if start is None else start, last if end is None else end
+    if first is None:
+        low, high = 0.0, last
     if not 0.0 <= low <= high < 1.0:
         raise ValueError(f"betas must rise within 0 <= beta < 1, got {low} to {high}")
     if name == "scaled_linear":
@@ -47,10 +50,15 @@ def betas(name: str, start: float | None, end: float | None, count: int) -> np.n
         return low + (high - low) / (1.0 + np.exp(-np.linspace(-6.0, 6.0, count)))
     t = np.arange(count + 1) / count
     if name == "squared_cosine":
-        bar = np.cos((t + 0.008) / 1.008 * math.pi / 2.0) ** 2
+        bar = np.array([cosine(x) for x in t])
     else:
         bar = np.exp(-12.0 * t)
     return np.minimum(1.0 - bar[1:] / bar[:-1], high)
+
+
+def cosine(t: float) -> float:
+    """alpha_bar of the squared cosine at time t in 0..1."""
+    return math.cos((t + 0.008) / 1.008 * math.pi / 2.0) ** 2
 
 
 def zero_terminal_snr(bar: np.ndarray) -> np.ndarray:

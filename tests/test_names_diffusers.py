@@ -13,7 +13,9 @@ from diffusers_driver import SD, Draws, Row, Theirs, denoise, start
 from diffusers_rows import ROWS
 from stride import names, resolve, samplers, schedules
 from stride.names import diffusers as classes
+from stride.names.diffusers.settings import THRESHOLD
 from stride.schedules import ModelSpec
+from stride.schedules.configs import facts
 
 diffusers = pytest.importorskip("diffusers", reason="diffusers is in requirements-dev.txt")
 
@@ -36,10 +38,86 @@ def test_settings_and_defaults_are_theirs(name):
     if name == "TCD":
         assert ours.pop("eta") == 0.3  # of step()
     assert ours.items() <= theirs.items()
-    # The rest is of the model, or of clipping, which says nothing of the method.
-    rest = theirs.keys() - ours.keys() - classes.MODEL
-    assert rest <= {"thresholding", "dynamic_thresholding_ratio", "sample_max_value",
-                    "clip_sample_range", "set_alpha_to_one"}
+    assert theirs.keys() <= ours.keys() | classes.MODEL  # the rest is of the model
+    model = facts({"_class_name": f"{name}Scheduler"})
+    for setting in theirs.keys() & classes.MODEL:
+        assert model[setting] == theirs[setting]
+
+
+def every_class():
+    """Every scheduler class of the diffusers that is installed."""
+    import diffusers.schedulers
+
+    return sorted(n for n in dir(diffusers.schedulers)
+                  if n.endswith("Scheduler") and inspect.isclass(getattr(diffusers.schedulers, n)))
+
+
+# Values that are not the default, by the name or the kind of a setting.
+OTHER = {
+    "beta_schedule": "squaredcos_cap_v2", "trained_betas": [0.1, 0.2, 0.3],
+    "prediction_type": "v_prediction", "timestep_spacing": "trailing",
+    "final_sigmas_type": "sigma_min", "algorithm_type": "sde-dpmsolver++", "solver_type": "heun",
+    "sigma_schedule": "exponential", "time_shift_type": "linear", "tau_func": abs,
+    "variance_type": "learned_range", "interpolation_type": "log_linear",
+    "timestep_type": "continuous", "disable_corrector": [0], "upscale_mode": "nearest",
+    "scale_factors": [1.0], "solver_p": "EulerDiscreteScheduler", "lambda_min_clipped": -5.1,
+    "shift_terminal": 0.1, "noise_sampler_seed": 4, "sigma_min": 0.1, "sigma_max": 20.0,
+}
+SECOND = {  # where that is a class's default
+    "sigma_schedule": "karras", "beta_schedule": "linear", "prediction_type": "epsilon",
+}
+SWITCH = {  # without which a setting says nothing
+    "clip_sample_range": {"clip_sample": True}, "flow_shift": {"use_flow_sigmas": True},
+    **dict.fromkeys(("sigma_min", "sigma_max"), {"use_karras_sigmas": True}),
+    **dict.fromkeys(("dynamic_thresholding_ratio", "sample_max_value"), {"thresholding": True}),
+    **dict.fromkeys(("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len",
+                     "time_shift_type"), {"use_dynamic_shifting": True}),
+}
+
+
+def other(setting, default):
+    if default == "bh2":
+        return "bh1"
+    if setting in OTHER:
+        return OTHER[setting] if OTHER[setting] != default else SECOND[setting]
+    if isinstance(default, bool):
+        return not default
+    return default + 1 if isinstance(default, int) else (default or 0.0) * 0.5 + 0.2
+
+
+@pytest.mark.parametrize("name", every_class())
+def test_each_setting_is_taken_carried_or_told(name):
+    """Another value gives another pair, another model, or a note; unknown classes say why."""
+    short = name.removesuffix("Scheduler")
+    if short not in classes.SCHEDULERS:
+        assert short in classes.WITHOUT
+        with pytest.raises(ValueError, match=f"'{name}': it has no equal here"):
+            resolve(name)
+        return
+    silent = set()
+    if short in ("LCM", "TCD"):
+        silent |= {"timestep_spacing", "steps_offset"}  # its list does not look at them
+    if short in ("TCD", "CogVideoXDDIM", "CogVideoXDPM"):
+        silent |= {"clip_sample", "clip_sample_range", *THRESHOLD}  # its step does not
+    for setting, parameter in constructor(short).items():
+        if setting == "self":
+            continue
+        base = {k: v for k, v in SWITCH.get(setting, {}).items() if k in constructor(short)}
+        if setting == "steps_offset":
+            base = {"timestep_spacing": "leading"}
+        given = {**base, setting: other(setting, parameter.default)}
+        try:
+            found = resolve(name, **given)
+        except ValueError as error:
+            assert setting in str(error) or "is not one of" in str(error)
+            continue
+        model = ModelSpec.from_config({"_class_name": name, **given})
+        plain = ModelSpec.from_config({"_class_name": name, **base})
+        changed = model.sigmas.shape != plain.sigmas.shape or (model.sigmas != plain.sigmas).any()
+        told = found != resolve(name, **base) or changed or model.process is not plain.process
+        if setting in ("prediction_type", "sigma_data"):
+            continue  # of the network: the stepper takes them
+        assert told or setting in silent or setting == "num_train_timesteps", setting
 
 
 def settings(row):
@@ -201,6 +279,8 @@ def test_their_own_table_of_names(label, name, config):
 
 @pytest.mark.parametrize("name, config, note", [
     ("DDIM", {}, "clamps the clean sample"),
+    ("UniPCMultistep", {"thresholding": True}, "bounds the clean sample"),
+    ("EulerAncestralDiscrete", {"rescale_betas_zero_snr": True}, "4519 in ComfyUI, at 4096"),
     ("DDIM", {"set_alpha_to_one": False}, "stops at the smallest sigma"),
     ("DPMSolverMultistep", {"final_sigmas_type": "sigma_min"}, "stops at the smallest sigma"),
     ("DEISMultistep", {}, "stops at the smallest sigma"),
