@@ -279,6 +279,8 @@ def test_bad_input():
         stride.stepper("EulerDiscreteScheduler", "karras", 5, exact=True)
     with pytest.raises(ValueError, match="did you mean EulerDiscreteScheduler"):
         stride.stepper(config={"_class_name": "EulerDiscretScheduler"}, steps=5)
+    with pytest.raises(ValueError, match="steps_offset 200 leads past the model's times"):
+        ours("DDIM", {**SD, "steps_offset": 200}, 10)
     with pytest.raises(ValueError, match="steps must be a whole number from 1"):
         ours("DDIM", SD, 0)
     with pytest.raises(ValueError, match=r"can begin with call 0, 2, 4, 6, 8, not with 1"):

@@ -62,9 +62,10 @@ def grid(name: str, s: Settings, config: Mapping[str, Any], steps: int) -> Grid:
         return _edm(s, ModelSpec.from_config(config), steps)
     if is_flow(config):
         return _flow(name, s, config, steps)
-    return _Table(config).by_time(name, s, steps) if name in BY_TIME else (
-        _Table(config).by_sigma(name, s, config, steps)
-    )
+    table = _Table(config)
+    if name in BY_TIME:
+        return table.by_time(name, s, steps)
+    return table.by_sigma(name, s, config, steps)
 
 
 class _Table:
@@ -72,7 +73,6 @@ class _Table:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         bar = alpha_bar(config)
-        self.bar = bar.double().numpy()
         self.sigmas: np.ndarray = (((1 - bar) / bar.clamp(min=1 / _FULL)) ** 0.5).numpy()
         self.count = len(bar)
         self.model = ModelSpec.from_table(self.sigmas)  # in float32, as theirs works out times
@@ -87,6 +87,8 @@ class _Table:
             spacing = s["timestep_spacing"] or "linspace"
             index = spaced(spacing, self.count, steps, "ddim", s["steps_offset"] or 0)
         index = index.astype(int)
+        if index[0] >= self.count:
+            raise ValueError(f"steps_offset {s['steps_offset']} leads past the model's times")
         stride, strides = self.count // steps, name.startswith(("DDIM", "PNDM", "CogVideoX"))
         if strides and np.any(np.diff(index) != -stride):
             raise NoExactForm(
