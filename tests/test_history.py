@@ -8,10 +8,10 @@ from stride.samplers.history import History, Known, nodes
 
 def test_the_newest_answers_come_first_and_are_counted():
     history = History()
-    for row, time in enumerate((-3.0, -1.0, 0.5, 1.0, 2.0, 4.0)):
+    for row, time in enumerate((-4.0, -3.0, -1.0, 0.5, 1.0, 2.0, 4.0)):
         history.add(row, time)
-    assert history.latest(2) == [Known(5, 4.0), Known(4, 2.0)]
-    assert [row for row, _ in history.latest(99)] == [5, 4, 3, 2, 1]  # the oldest is forgotten
+    assert history.latest(2) == [Known(6, 4.0), Known(5, 2.0)]
+    assert [row for row, _ in history.latest(99)] == [6, 5, 4, 3, 2, 1]  # the oldest is forgotten
     assert nodes(history.latest(3), 4.0, 2.0) == [0.0, -1.0, -1.5]
     assert nodes(history.latest(3), 2.0, 2.0) == [1.0, 0.0, -0.5]  # its end known
 
