@@ -1,7 +1,7 @@
 """A graph as a file has it: a prompt as the host was sent it, or a workflow as the editor saves it.
 
 A workflow is what the editor would send: without nodes that are switched off, reroutes and
-subgraphs, its widgets as inputs. Only nodes that name their widgets can be read so.
+subgraphs, its widgets as inputs; their names are the host's, or those that a node was saved with.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .table import WIDGETS
+
 _MOST = 100_000  # nodes of a graph, those in its subgraphs too
 _DEEPEST = 200  # links in a row through nodes that only hand on
 _CONTROLS = ("fixed", "increment", "decrement", "randomize")
@@ -18,6 +20,7 @@ _NEVER, _BYPASSED = 2, 4  # modes of a node
 _INPUTS, _OUTPUTS = -10, -20  # the edges of a subgraph, as nodes
 _HANDS_ON = ("Reroute",)
 _VALUE = "PrimitiveNode"
+_WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
 def load(text: str) -> dict[str, Any] | None:
@@ -84,7 +87,8 @@ class _Workflow:
                 graph = self.subgraphs.get(_type(node)) if _is_on(node) else None
                 if graph is None:
                     continue
-                inner = _Place(graph, f"{place.before}{key}:", place, node, given=_widgets(node))
+                given = _promoted(node, graph)
+                inner = _Place(graph, f"{place.before}{key}:", place, node, given=given)
                 count += len(inner.nodes)
                 if count > _MOST or len(places) > _DEEPEST:
                     return None
@@ -152,20 +156,31 @@ def _passing(node: Mapping[str, Any], output: int) -> Any:
     return None
 
 
+def _promoted(node: Mapping[str, Any], graph: Mapping[str, Any]) -> dict[str, Any]:
+    """The widgets of a subgraph's node: inputs of the subgraph that need no link."""
+    values = _list(node, "widgets_values")
+    names = [
+        slot["name"] for slot in _slots(graph, "inputs")
+        if str(slot.get("type")).split(",")[0] in _WIDGET_TYPES
+    ]
+    return dict(zip(names, values)) if len(names) == len(values) else {}
+
+
 def _widgets(node: Mapping[str, Any]) -> dict[str, Any]:
     """The widgets' values of a saved node by their names, as far as it names them."""
     held = node.get("widgets_values")
     if isinstance(held, dict):
         return {name: value for name, value in held.items() if isinstance(name, str)}
     found: dict[str, Any] = {}
-    rest = _list(node, "widgets_values")
-    at = 0
-    for slot in _slots(node, "inputs"):
-        if slot.get("widget") and at < len(rest):
-            found[slot["name"]] = rest[at]
-            at += 1
-            if at < len(rest) and rest[at] in _CONTROLS:
-                at += 1
+    names = WIDGETS.get(_type(node)) or [
+        slot["name"] for slot in _slots(node, "inputs") if slot.get("widget")
+    ]
+    values, at = _list(node, "widgets_values"), 0
+    for name in names:
+        if at < len(values):
+            found[name] = values[at]
+            # What a seed's widget does after a run is saved as a value of its own.
+            at += 2 if at + 1 < len(values) and values[at + 1] in _CONTROLS else 1
     return found
 
 

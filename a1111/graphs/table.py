@@ -23,6 +23,8 @@ GUIDERS: Mapping[str, Mapping[str, Any]] = _DATA["guiders"]  # inputs; a number 
 # By class and input: the option of ours, or by value (option, value); None: our default says it.
 # The option "sampler" is the name of the method.
 OPTIONS: Mapping[str, Mapping[str, Any]] = _DATA["options"]
+# By class: its widgets in the order in which a saved workflow has their values.
+WIDGETS: Mapping[str, Sequence[str]] = _DATA["widgets"]
 
 SIDES = ("positive", "negative")
 TEXTS = (
