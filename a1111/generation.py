@@ -21,6 +21,10 @@ SILENT: dict[str, Any] = {
     "steps": 20, "cfg": 7.0, "seed": 0, "width": 512, "height": 512, "sampler": "euler",
     "schedule": "normal",
 }
+RANGES: dict[str, tuple[float, float]] = {
+    "steps": (1, 10000), "cfg": (0.0, 1000.0), "seed": (0, SEED_MAX), "width": (16, 16384),
+    "height": (16, 16384),
+}
 _CHURNED = {"Euler", "Heun", "DPM2"}  # A1111 hands these all four of Karras' settings
 _PLAIN = {"Euler a", "DPM adaptive"}  # ancestral, but without s_noise
 _TIMESTEP = {"DDIM", "DDIM CFG++"}
@@ -131,14 +135,14 @@ class _Reader:
     def _numbers(self) -> dict[str, Any]:
         """Steps, guidance, seed and size, those that the text does not say put in and noted."""
         found = {}
-        for name, key, low, high in (
-            ("steps", "Steps", 1, 10000), ("cfg", "CFG scale", 0.0, 1000.0),
-            ("seed", "Seed", -1, SEED_MAX), ("width", "Size-1", 16, 16384),
-            ("height", "Size-2", 16, 16384),
+        for name, key in (
+            ("steps", "Steps"), ("cfg", "CFG scale"), ("seed", "Seed"), ("width", "Size-1"),
+            ("height", "Size-2"),
         ):
             if key not in self.all:
                 self.silent.append(name)
-            found[name] = self._number(key, SILENT[name], low, high)
+            low, high = RANGES[name]
+            found[name] = self._number(key, SILENT[name], -1 if name == "seed" else low, high)
         return {**found, "seed": max(found["seed"], 0)}
 
     def _number(self, key: str, missing: N, low: float, high: float) -> N:

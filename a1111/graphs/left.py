@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .table import GUIDERS, OUTPUTS, is_link, kind
+from .table import OUTPUTS, is_link, kind
 from .values import EVALUATED
 from .walk import Graph, is_sampling
 
@@ -19,10 +19,11 @@ _QUIET = {
 }
 _USUAL = {"batch_size": 1, "denoise": 1.0, "scale_method": "lanczos", "crop": "disabled"}
 _SAID = {  # nodes of which all is said elsewhere, or nothing needs saying
-    "BasicGuider", "CLIPTextEncode", "ComfySwitchNode", "ConditioningZeroOut", "DisableNoise",
+    "BasicGuider", "CFGGuider", "CLIPTextEncode", "ComfySwitchNode", "ConditioningCombine",
+    "ConditioningConcat", "ConditioningZeroOut", "CreateVideo", "DisableNoise", "EmptyImage",
     "GetImageSize", "KSamplerSelect", "LTXVSeparateAVLatent", "PreviewAny", "PreviewImage",
-    "RandomNoise", "Reroute", "SaveImage", "VAEDecode", "VAEEncode", "CreateVideo", "SaveVideo",
-    "ConditioningCombine", "ConditioningConcat", "StrideReport", "VAEDecodeTiled",
+    "RandomNoise", "Reroute", "SaveImage", "SaveVideo", "SeedNode", "StrideReport", "VAEDecode",
+    "VAEDecodeTiled", "VAEEncode", "VAELoader",
 }
 
 
@@ -31,9 +32,9 @@ def lines(graph: Graph, keys: list[str], skipped: set[str]) -> Iterator[str]:
     for key in keys:
         node = graph.nodes[key]
         name = kind(node)
-        if key in skipped or name in EVALUATED or name in GUIDERS and not _unread(graph, key):
-            continue
         values = _unread(graph, key)
+        if key in skipped or name in EVALUATED or name.startswith("Primitive"):
+            continue  # a value that is used was read where it is used
         if values or not (name in _SAID or key in graph.read and _is_source(name)):
             told = ", ".join(f"{n} {_short(v)}" for n, v in values.items())
             line = f"{name}: {told}" if told else name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,16 +11,19 @@ from typing import Any
 from ... import samplers, schedules
 from ...names.resolve import plain
 from ...registry import Registry
+from ...schedules.spec import ModelSpec
 from . import table
 from .table import Link, is_number, kind
 from .walk import Graph
 
-_REGISTRIES: Mapping[str, Registry[Any]] = {"sampler": samplers.REGISTRY, "schedule": schedules.REGISTRY}
+_REGISTRIES: Mapping[str, Registry[Any]] = {
+    "sampler": samplers.REGISTRY, "schedule": schedules.REGISTRY
+}
 _NAMES = {"sampler": ("sampler", "sampler_name"), "schedule": ("schedule", "scheduler")}
 _THROUGH = {"sampler": ("sampler", "first"), "schedule": ("sigmas", "sigmas_1")}
 _BY_CLASS = {"sampler": table.METHODS, "schedule": table.LEVELS}
 _OURS = {"StrideSampler": "sampler", "StrideSchedule": "schedule"}
-_MOST_TYPED = 100  # characters of a list of levels that is quoted
+_MOST_TYPED = 10_000  # characters of a list of levels
 
 
 @dataclass
@@ -26,20 +31,15 @@ class Chosen:
     """name: ours, or another pack's as it stands; None where nothing says it.
 
     source: the node that says it. passed: nodes between that and the run, the nearest first, with
-    the output that was taken of each. typed: levels that were typed, as they were.
+    the output that was taken of each. typed: levels that were typed.
     """
 
     name: str | None
     source: str
     passed: Sequence[Link] = ()
     options: dict[str, Any] = field(default_factory=dict)
-    typed: str | None = None
+    typed: Sequence[float] = ()
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def count(self) -> int | None:
-        """Steps of levels that were typed."""
-        return None if self.typed is None else max(len(self.typed.replace(",", " ").split()) - 1, 1)
 
 
 def chosen(graph: Graph, key: str, what: str) -> Chosen:
@@ -54,14 +54,15 @@ def chosen(graph: Graph, key: str, what: str) -> Chosen:
         found.name = said
     elif what == "schedule" and isinstance(typed := graph.value(source, "sigmas"), str):
         graph.use(source, "sigmas")
-        found.typed = typed
+        found.typed = _levels(typed)
+        found.name = _preset(found.typed)
     elif source != key:
         called = kind(graph.nodes[source])
         found.name = _BY_CLASS[what].get(called) or _by_class_name(what, called)
         found.name = found.name or _said(graph, key, what)  # it is linked to a node of values
         if found.name is None:
             found.notes.append(f"{called} is a {what} that is not known here")
-    if source != key and found.name is not None and found.name in _REGISTRIES[what]:
+    if source != key:
         _take_options(graph, source, what, found)
     return found
 
@@ -76,13 +77,29 @@ def _said(graph: Graph, key: str, what: str) -> str | None:
     return None
 
 
+def _levels(text: str) -> list[float]:
+    """The noise levels in a text, as the host's node for them takes any numbers out of it."""
+    found = re.findall(r"[-+]?(?:\d*\.)?\d+(?:[eE][-+]?\d+)?", text[:_MOST_TYPED])
+    return [float(number) for number in found]
+
+
+def _preset(levels: Sequence[float]) -> str | None:
+    """The distilled model's preset that has these levels, if one has."""
+    steps = len(levels) - 1
+    for schedule in schedules.REGISTRY:
+        if not schedule.counts or steps not in schedule.counts:
+            continue
+        for spec in (ModelSpec.flow(), ModelSpec.discrete()):
+            own = schedule.sigmas(spec, steps).tolist()
+            if all(math.isclose(a, b, rel_tol=2e-4, abs_tol=1e-4) for a, b in zip(own, levels)):
+                return schedule.name
+    return None
+
+
 def with_options(graph: Graph, key: str, pair: Mapping[str, Chosen]) -> None:
     """Add the options of Sampler (Stride) and Schedule (Stride) nodes that a run got as such."""
-    links = [link for chosen in pair.values() for link in (graph.link(chosen.source, "options"),)
-             if chosen.source != key and link]
-    links.append(graph.link(key, "options"))
-    for link in links:
-        for at, _ in graph.chain(link, lambda node, n: ("options",)):
+    for source in dict.fromkeys([*(chosen.source for chosen in pair.values()), key]):
+        for at, _ in graph.chain(graph.link(source, "options"), lambda node, n: ("options",)):
             what = _OURS.get(kind(graph.nodes[at]))
             if what is None:
                 continue
@@ -108,8 +125,10 @@ def _by_class_name(what: str, name: str) -> str | None:
 
 def _take_options(graph: Graph, key: str, what: str, found: Chosen) -> None:
     """What a node sets beyond its name, where ours has an option for it."""
+    if found.name is None or found.name not in _REGISTRIES[what]:
+        return
     node, renamed = graph.nodes[key], table.OPTIONS.get(kind(graph.nodes[key]), {})
-    for name in sorted(node["inputs"], key=lambda name: name in renamed):  # those have the last word
+    for name in sorted(node["inputs"], key=lambda name: name in renamed):  # which decide
         value, rule = graph.value(key, name), renamed.get(name, name)
         if isinstance(rule, Mapping):
             if str(value) not in rule:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..generation import SEED_MAX, SILENT, Generation, Pass
+from ..generation import RANGES, SEED_MAX, SILENT, Generation, Pass
 from . import left, methods, runs, table
 from .methods import Chosen
-from .table import GUIDERS, Node, is_number, kind
+from .prompts import Guided, guided, quoted
+from .table import Node, is_number, kind
 from .walk import Graph, Size
 
-_QUOTED = 100  # characters of levels or of a prompt in a sentence
+_NAMED = 100  # characters of a list of classes
 _MOST = 100  # lines, of which a report shows the first
 _PARTS = 10  # nodes of a run that are looked at
 _HIGH, _LOW = 0, 1  # the outputs of the nodes that cut levels in two
@@ -35,11 +36,14 @@ class _Run:
     steps: int | None
     denoise: float
     start: int
-    cfg: float | None
     seed: int | None
-    positive: str | None
-    negative: str | None
+    guided: Guided
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it draws all of its picture: nothing is left of what it began with."""
+        return self.denoise >= 1 and not self.start
 
 
 class _Reader:
@@ -50,31 +54,45 @@ class _Reader:
 
     def generation(self) -> Generation:
         graph, found = self.graph, runs.find(self.graph)
-        passes = [self._run(stage) for stage in found.stages[:2]]
+        passes = self._passes(found)
         first, second = passes[0], passes[1] if len(passes) > 1 else None
-        for run in passes:
-            self.notes += run.notes
+        for run, prefix in zip(passes, ("", "second pass: ")):
+            self.notes += [prefix + note for note in run.notes]
         self.notes += self._told(found)
-        start = Size().after(found.stages[0].steps)
+        start = Size().after([step for steps in found.before for step in steps])
+        start = start.after(found.stages[0].steps)
         width, height = start.size or (None, None)
         mine = self._pass(first)
         again = self._again(second, first, mine)
         scale = self._scale(start, found.stages[1]) if second else 1.0
         numbers = {
             name: self._number(name, value) for name, value in (
-                ("cfg", first.cfg), ("seed", first.seed), ("width", width), ("height", height)
+                ("cfg", first.guided.cfg), ("seed", first.seed), ("width", width),
+                ("height", height),
             )
         }
-        for side, text in (("positive", first.positive), ("negative", first.negative)):
-            if text is None:
+        for side in table.SIDES:
+            if getattr(first.guided, side) is None:
                 self.silent.append(f"{side} prompt")
+        if any(kind(graph.nodes[key]).startswith("TextGenerate") for key in graph.read):
+            self.notes.append("a language model rewrote the prompt; what it was given stands here")
         self.notes += self._left(found)
         return Generation(
-            first.positive or "", first.negative or "", mine, numbers["cfg"], numbers["seed"],
-            numbers["width"], numbers["height"], again, scale,
-            notes=tuple(dict.fromkeys(self.notes))[:_MOST],
+            first.guided.positive or "", first.guided.negative or "", mine, numbers["cfg"],
+            numbers["seed"], numbers["width"], numbers["height"], again, scale,
+            first.guided.clip_skip, notes=tuple(dict.fromkeys(self.notes))[:_MOST],
             silent=tuple(dict.fromkeys(self.silent)),
         )
+
+    def _passes(self, found: runs.Found) -> list[_Run]:
+        """The passes from the last that draws its whole picture; those before gave it a size."""
+        passes: list[_Run] = []
+        for at in range(len(found.stages) - 1, max(len(found.stages) - _PARTS, 0) - 1, -1):
+            passes.insert(0, self._run(found.stages[at]))
+            if passes[0].whole:
+                break
+        found.start_at(len(found.stages) - len(passes))
+        return passes
 
     def _pass(self, run: _Run) -> Pass:
         """The first pass, what it leaves out put in."""
@@ -107,15 +125,14 @@ class _Reader:
 
     def _differing(self, run: _Run, first: _Run) -> Iterator[str]:
         """What the second pass has of its own and a text has but once."""
-        for name in ("cfg", "seed"):
-            mine, other = getattr(first, name), getattr(run, name)
-            if other is not None and other != mine and not (name == "cfg" and other == 0):
-                yield f"the second pass has {name} {other:g}" if name == "cfg" else (
-                    f"the second pass has {name} {other}")
+        if run.guided.cfg and run.guided.cfg != first.guided.cfg:
+            yield f"the second pass has cfg {run.guided.cfg:g}"
+        if run.seed is not None and run.seed != first.seed:
+            yield f"the second pass has seed {run.seed}"
         for side in table.SIDES:
-            mine, other = getattr(first, side), getattr(run, side)
+            mine, other = getattr(first.guided, side), getattr(run.guided, side)
             if other is not None and other != mine:
-                yield f"the second pass has a {side} prompt of its own: {_quoted(other)}"
+                yield f"the second pass has a {side} prompt of its own: {quoted(other)}"
 
     def _scale(self, start: Size, stage: runs.Stage) -> float:
         """The second pass's size over the first's."""
@@ -133,85 +150,26 @@ class _Reader:
         pair = {what: methods.chosen(graph, key, what) for what in ("sampler", "schedule")}
         methods.with_options(graph, key, pair)
         source = pair["schedule"].source
-        steps = pair["schedule"].count or self._value(source, "steps")
-        denoise = self._value(source, "denoise")
+        typed = pair["schedule"].typed
+        steps = max(len(typed) - 1, 1) if typed else graph.number(source, "steps")
+        denoise = graph.number(source, "denoise")
         if denoise is None and source != key:
-            denoise = self._value(key, "denoise")
-        cfg, positive, negative, notes = self._guided(key)
+            denoise = graph.number(key, "denoise")
+        guidance = guided(graph, key)
         start, cut = self._cut(stage, pair["schedule"], methods.whole(steps))
+        if denoise is None and typed and 0 < typed[0] < 1:
+            denoise = typed[0]  # what a flow model redraws from there
         run = _Run(
             pair["sampler"], pair["schedule"], methods.whole(steps),
-            min(float(denoise), 1.0) if is_number(denoise) and denoise > 0 else 1.0, start,
-            cfg, self._seed(stage), positive, negative,
+            min(float(denoise), 1.0) if denoise and denoise > 0 else 1.0, start,
+            self._seed(stage), guidance,
         )
-        run.notes += [*cut, *notes, *pair["sampler"].notes, *pair["schedule"].notes]
-        if pair["schedule"].typed is not None:
-            run.notes.append(
-                f"its levels were typed: {_quoted(pair['schedule'].typed)} (put them into Sigmas "
-                f"(Stride))"
-            )
+        run.notes += [*cut, *guidance.notes, *pair["sampler"].notes, *pair["schedule"].notes]
+        if typed and pair["schedule"].name is None:
+            levels = " ".join(f"{level:g}" for level in typed)
+            run.notes.append(f"its levels were typed (for Sigmas (Stride)): {quoted(levels)}")
         run.notes += self._parts(stage, run)
         return run
-
-    def _value(self, key: str, *names: str) -> Any:
-        """The first of these inputs that has a number."""
-        for name in names:
-            value = self.graph.value(key, name)
-            if is_number(value):
-                self.graph.use(key, name)
-                return value
-        return None
-
-    def _guided(self, key: str) -> tuple[float | None, str | None, str | None, list[str]]:
-        """(cfg, positive, negative, notes) of a run, out of its guider where it has one."""
-        graph, holder, row = self.graph, key, GUIDERS["CFGGuider"]
-        if (guider := graph.link(key, "guider")) is not None:
-            holder = guider[0]
-            node = graph.nodes[holder]
-            alone = "conditioning" in node["inputs"] and "positive" not in node["inputs"]
-            row = GUIDERS.get(kind(node), GUIDERS["BasicGuider"] if alone else row)
-        cfg = row["cfg"] if is_number(row["cfg"]) else self._value(holder, row["cfg"])
-        texts: list[str | None] = []
-        notes: list[str] = []
-        for side in table.SIDES:
-            if row[side] is None:
-                texts.append("")
-                continue
-            text, said = self._prompt(holder, row[side], side)
-            texts.append(text)
-            notes += said
-        if "cond2" in graph.nodes[holder]["inputs"]:
-            second, _ = self._prompt(holder, "cond2", "positive")
-            notes.append(f"{kind(graph.nodes[holder])} has a second prompt: {_quoted(second or '')}")
-        return cfg, texts[0], texts[1], notes
-
-    def _prompt(self, key: str, name: str, side: str) -> tuple[str | None, list[str]]:
-        graph = self.graph
-        value = graph.value(key, name)
-        if isinstance(value, str) and not table.is_link(graph.nodes[key]["inputs"].get(name)):
-            graph.use(key, name)
-            return value, []
-        found, notes = graph.prompt(graph.link(key, name), side), []
-        texts = [text for text in found.texts if text.strip()] or found.texts[:1]
-        if len(texts) > 1:
-            notes.append(
-                f"the {side} prompt was put together of {len(texts)} texts in ComfyUI "
-                f"({self._joints(found.nodes)}); here they stand below each other"
-            )
-        if found.zeroed:
-            notes.append(
-                f"ConditioningZeroOut: the {side} prompt is zeros in place of a text; here it is "
-                f"{'empty' if not texts else 'the text beside that'}"
-            )
-            texts = texts or [""]
-        return ("\n".join(texts) if texts else None), notes
-
-    def _joints(self, keys: list[str]) -> str:
-        """The nodes that put several texts together."""
-        nodes = [self.graph.nodes[key] for key in keys]
-        several = [kind(n) for n in nodes if len(table.OUTPUTS.get(kind(n), {}).get(
-            "CONDITIONING", ())) > 1]
-        return ", ".join(dict.fromkeys(several))[:_QUOTED] or "by several nodes"
 
     def _seed(self, stage: runs.Stage) -> int | None:
         """The seed of the node that drew the noise."""
@@ -232,7 +190,7 @@ class _Reader:
         return None
 
     def _seed_of(self, key: str) -> int | None:
-        seed = methods.whole(self._value(key, "seed", "noise_seed", "new_seed"))
+        seed = methods.whole(self.graph.number(key, "seed", "noise_seed", "new_seed"))
         return seed if seed is not None and seed <= SEED_MAX else None
 
     def _cut(
@@ -240,16 +198,16 @@ class _Reader:
     ) -> tuple[int, list[str]]:
         """(the first step of a pass, sentences on where it begins and ends)."""
         graph, first, last = self.graph, stage.keys[0], stage.keys[-1]
-        start, notes = methods.whole(self._value(first, "start_at_step")) or 0, []
+        start, notes = methods.whole(graph.number(first, "start_at_step")) or 0, []
         for key, output in schedule.passed:
-            step = methods.whole(self._value(key, "step"))
+            step = methods.whole(graph.number(key, "step"))
             if output == _LOW and step:
                 start = step
-        stop = methods.whole(self._value(last, "end_at_step"))
+        stop = methods.whole(graph.number(last, "end_at_step"))
         ends = methods.chosen(graph, last, "schedule") if last != first else schedule
         for key, output in ends.passed:
             if output == _HIGH and kind(graph.nodes[key]) == "SplitSigmas":
-                stop = methods.whole(self._value(key, "step"))
+                stop = methods.whole(graph.number(key, "step"))
         if steps and start and start < steps:
             notes.append(
                 f"it is a part of a run: it begins at step {start} of {steps}; in a KSampler that "
@@ -267,21 +225,19 @@ class _Reader:
         graph = self.graph
         models = {self._model(key) for key in stage.keys}
         if len(models) > 1:
-            yield "they have different models (two KSampler Advanced nodes do that)"
+            yield "its nodes have different models, as two KSampler Advanced nodes can"
         for key in stage.keys[1:_PARTS]:
-            cfg, positive, negative, _ = self._guided(key)
+            guidance = guided(graph, key)
             other = [methods.chosen(graph, key, what) for what in ("sampler", "schedule")]
-            self._value(other[1].source, "steps")
-            differing = [f"cfg {cfg:g}"] if cfg is not None and cfg != run.cfg else []
+            graph.number(other[1].source, "steps")
+            differing = [] if guidance.cfg in (None, run.guided.cfg) else [f"cfg {guidance.cfg:g}"]
             differing += [
                 str(chosen.name) for chosen, mine in zip(other, (run.sampler, run.schedule))
                 if chosen.name != mine.name
             ]
             differing += [
-                f"the {side} prompt {_quoted(text)}"
-                for side, text, mine in (("positive", positive, run.positive),
-                                         ("negative", negative, run.negative))
-                if text is not None and text != mine
+                f"the {side} prompt {quoted(text)}" for side in table.SIDES
+                if (text := getattr(guidance, side)) not in (None, getattr(run.guided, side))
             ]
             if differing:
                 yield f"a later node of it has {', '.join(differing)}"
@@ -302,7 +258,7 @@ class _Reader:
             yield (
                 f"the graph has {len(found.others)} more run{'s' * (len(found.others) > 1)}, of "
                 f"other pictures or of what this one is made of: "
-                + ", ".join(dict.fromkeys(kind(graph.nodes[key]) for key in found.others))[:_QUOTED]
+                + ", ".join(dict.fromkeys(kind(graph.nodes[key]) for key in found.others))[:_NAMED]
             )
 
     def _line(self, key: str) -> str:
@@ -342,10 +298,11 @@ class _Reader:
         return SILENT[name]
 
     def _number(self, name: str, value: Any) -> Any:
-        """A number as its setting has it, put in where it is not said."""
-        return self._assumed(name) if value is None else type(SILENT[name])(value)
-
-
-def _quoted(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
+        """A number as its setting has it, put in where it is not said or is none."""
+        low, high = RANGES[name]
+        if value is None:
+            return self._assumed(name)
+        if not low <= value <= high:
+            self.notes.append(f"{name} {value:g} is out of range, from {low} to {high}")
+            return self._assumed(name)
+        return type(SILENT[name])(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .table import kind, links
 from .walk import Graph, Step, is_run, is_sampling
@@ -26,12 +26,21 @@ class Stage:
 class Found:
     """stages: the passes of the picture in their order. others: runs of other pictures.
 
-    redrawing: nodes that sample parts of the finished picture.
+    redrawing: nodes that sample parts of the finished picture. before: what changed the size in
+    passes of which nothing else is left.
     """
 
     stages: list[Stage]
     others: list[str]
     redrawing: list[str]
+    before: list[list[Step]] = field(default_factory=list)
+
+    def start_at(self, number: int) -> None:
+        """Leave out the passes before that one."""
+        for stage in self.stages[:number]:
+            self.before.append(stage.steps)
+            self.others += stage.keys
+        self.stages = self.stages[number:]
 
 
 def find(graph: Graph) -> Found:

@@ -1,7 +1,7 @@
 """What is known of node classes: which inputs an output is made of, and whose name says a method.
 
-The table is data, ``nodes.json``: the host's own classes and ours, their inputs and outputs by name.
-A class that is not in it is judged by the names of its inputs.
+The table is data, ``nodes.json``: the host's own classes and ours, inputs and outputs by name. A
+class that is not in it is judged by the names of its inputs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ Link = tuple[str, int]  # a node's id and the number of its output
 _DATA = json.loads(Path(__file__).with_name("nodes.json").read_text("utf-8"))
 # By class: {output: inputs that it is made of}, the outputs in their order.
 OUTPUTS: Mapping[str, Mapping[str, Sequence[str]]] = _DATA["outputs"]
+VALUES: Mapping[str, Mapping[str, Sequence[str]]] = _DATA["values"]  # texts and numbers, likewise
 LEVELS: Mapping[str, str] = _DATA["levels"]  # the schedule of ours, where the class is one
 METHODS: Mapping[str, str] = _DATA["methods"]  # the sampler of ours, likewise
 GUIDERS: Mapping[str, Mapping[str, Any]] = _DATA["guiders"]  # inputs; a number stands for itself

@@ -21,7 +21,8 @@ _DEEPEST = 60  # nodes of values in a row
 _STEPS = 20  # of chains, for each node of a graph: what is longer goes round and round
 _MOST_TEXTS = 50  # of one prompt
 _FACTORS = ("scale_by", "upscale_by", "scale_factor", "resize_type.multiplier")
-_RESIZED: dict[str, float | None] = {  # by class: the factor, or None where the picture has to be looked at
+# By class: the factor, or None where the picture has to be looked at.
+_RESIZED: dict[str, float | None] = {
     "LTXVLatentUpsampler": 2.0, "FluxKontextImageScale": None, "ImageScaleToTotalPixels": None,
     "ImagePadForOutpaint": None, "ResizeImageMaskNode": None, "ImageUpscaleWithModel": None,
 }
@@ -103,6 +104,15 @@ class Graph:
             self._depth -= 1
         return self._values[known]
 
+    def number(self, key: str, *names: str) -> float | None:
+        """The first of these inputs that has a number; it is taken for carried over."""
+        for name in names:
+            value = self.value(key, name)
+            if is_number(value):
+                self.use(key, name)
+                return value
+        return None
+
     def _output(self, link: Link, name: str) -> Any:
         key, output = link
         node = self.nodes[key]
@@ -116,14 +126,14 @@ class Graph:
         if kind(node) == "GetImageSize" and output in (0, 1):
             found = self.size(self.link(key, "image"))
             return found.size[output] if found.size else None
-        row = table.OUTPUTS.get(kind(node))
-        if row is not None:
+        if kind(node) in table.OUTPUTS:
+            return None  # a latent, a conditioning
+        if (row := table.VALUES.get(kind(node))) is not None:
             made = list(row.values())[output : output + 1] if output >= 0 else []
-            names = tuple(made[0]) if made else ()
-        else:
-            names = (name, *_VALUES, *(_STRINGS if name in table.TEXTS else ()))
+            return next((get(n) for n in (made[0] if made else ()) if n in node["inputs"]), None)
+        names = (name, *_VALUES, *(_STRINGS if name in table.TEXTS else ()))
         found_at = next((n for n in names if n in node["inputs"]), None)
-        if found_at is None and row is None:
+        if found_at is None:
             linked = table.links(node)
             found_at = next(iter(linked)) if len(linked) == 1 else None
         return None if found_at is None else get(found_at)
@@ -211,8 +221,8 @@ class Graph:
                 return float(factor)
         if kind(node) == "ImageUpscaleWithModel":
             model = self.link(key, "upscale_model")
-            name = self.value(model[0], "model_name") if model else None
-            told = _NAMED_FACTOR.search(name) if isinstance(name, str) else None
+            file = self.value(model[0], "model_name") if model else None
+            told = _NAMED_FACTOR.search(file) if isinstance(file, str) else None
             return float(told[1] or told[2]) if told else None
         return _RESIZED.get(kind(node), 1.0)
 

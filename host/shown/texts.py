@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import comfy.samplers
@@ -84,6 +85,7 @@ def from_text(text: str, image: str = pictures.NONE, exact: bool = False) -> Rea
             "paste A1111's generation text, or choose an image that carries one"
         )
     found, source = _generation(text, image if chosen else "", exact)
+    found = _with_warnings(found)
     first, hires = found.first, found.hires
     options = Wishes(
         names.as_said("sampler", first.sampler).but(first.options),
@@ -112,6 +114,18 @@ def _generation(text: str, image: str, exact: bool) -> tuple[Generation, str]:
         f"{shown(image)} holds neither A1111's generation text nor a graph of ComfyUI's; a picture "
         "that was edited, or sent through a messenger, has lost it"
     )
+
+
+def _with_warnings(found: Generation) -> Generation:
+    """The same with a sentence for each name that no dropdown has, such as a missing pack's."""
+    named = {
+        (kind, getattr(run, kind)): None for run in (found.first, found.hires) for kind in _LISTS
+    }
+    said = [
+        f"{kind} '{name[:60]}' is in no dropdown here: a node that is given it stops"
+        for kind, name in named if _in_list(kind, name) not in (*_LISTS[kind], AUTOMATIC)
+    ]
+    return replace(found, notes=(*said, *found.notes)) if said else found
 
 
 def _hosts(run: Pass) -> tuple[str, str]:
