@@ -29,7 +29,8 @@ WIDGETS: Mapping[str, Sequence[str]] = _DATA["widgets"]
 
 SIDES = ("positive", "negative")
 TEXTS = (
-    "text", "prompt", "string", "text_g", "text_l", "clip_l", "clip_g", "t5xxl", "llama", "value",
+    "text", "prompt", "string", "text_g", "text_l", "clip_l", "clip_g", "t5xxl", "llama", "tags",
+    "caption", "lyrics", "value",
 )
 LATENTS = (
     "latent_image", "latent", "samples", "latents", "pixels", "image", "images", "input",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 import operator
 import re
@@ -18,6 +19,10 @@ _OPERATIONS: dict[type, Callable[..., Any]] = {
     ast.UAdd: operator.pos,
 }
 _BITS: dict[type, Callable[[int, int], int]] = {ast.BitAnd: operator.and_, ast.BitOr: operator.or_}
+_COMPARED: dict[type, Callable[[Any, Any], bool]] = {
+    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne,
+}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": min, "max": max, "abs": abs, "round": round, "int": int, "float": float,
     "floor": math.floor, "ceil": math.ceil, "sqrt": math.sqrt,
@@ -88,6 +93,9 @@ def _term(term: ast.AST, get: Get) -> Any:
         if type(term.op) in _BITS:
             return _BITS[type(term.op)](int(left), int(right))
         return _OPERATIONS[type(term.op)](left, right)
+    if isinstance(term, ast.Compare) and len(term.ops) == 1:
+        left, right = _term(term.left, get), _term(term.comparators[0], get)
+        return _COMPARED[type(term.ops[0])](left, right)
     if isinstance(term, ast.Call) and isinstance(term.func, ast.Name) and not term.keywords:
         return _FUNCTIONS[term.func.id](*(_term(part, get) for part in term.args))
     raise ValueError("no arithmetic")
@@ -111,6 +119,15 @@ def _resolution(get: Get, output: int) -> Any:
         return None
 
 
+def _extracted(get: Get, output: int) -> Any:
+    text, wanted = get("json_string"), get("key")
+    try:
+        found = json.loads(text)
+        return str(found[wanted]) if isinstance(found, dict) and wanted in found else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
 def _converted(get: Get, output: int) -> Any:
     try:
         return (float, int)[output](float(get("value")))
@@ -125,6 +142,6 @@ def _bounded(text: str) -> str:
 # By class: (a way to its inputs, the number of its output) -> value.
 EVALUATED: dict[str, Callable[[Get, int], Any]] = {
     "CaseConverter": _cased, "ComfyMathExpression": _calculated, "ComfyNumberConvert": _converted,
-    "ComfySwitchNode": _chosen, "ResolutionSelector": _resolution, "StringConcatenate": _joined,
-    "StringReplace": _replaced, "StringTrim": _trimmed,
+    "ComfySwitchNode": _chosen, "JsonExtractString": _extracted, "ResolutionSelector": _resolution,
+    "StringConcatenate": _joined, "StringReplace": _replaced, "StringTrim": _trimmed,
 }
