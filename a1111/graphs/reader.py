@@ -281,8 +281,8 @@ class _Reader:
     def _between(self, run: str) -> list[str]:
         """The nodes that the picture went through after its last run, the nearest first."""
         users: dict[str, list[str]] = {}
-        for key, node in self.graph.nodes.items():
-            for link, _ in table.links(node).values():
+        for key in self.graph.nodes:
+            for link, _ in self.graph.links(key).values():
                 users.setdefault(link, []).append(key)
         found = {run: None}
         waiting = [run]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .table import kind, links
+from .table import kind
 from .walk import Graph, Step, is_run, is_sampling
 
 _SAVERS = ("Save", "VHS_Video", "Image Saver", "SaveImage")
@@ -79,7 +79,7 @@ def draws_noise(graph: Graph, key: str) -> bool:
 
 def _ends(graph: Graph) -> list[str]:
     """Nodes that nothing uses, those that save pictures first."""
-    used = {key for node in graph.nodes.values() for key, _ in links(node).values()}
+    used = {key for node in graph.nodes for key, _ in graph.links(node).values()}
     ends = [key for key in graph.nodes if key not in used]
     return sorted(ends, key=lambda key: not kind(graph.nodes[key]).startswith(_SAVERS))
 

@@ -18,7 +18,7 @@ _SWITCH = "ComfySwitchNode"
 _VALUES = ("value", "seed", "number", "int", "float", "choice")
 _STRINGS = ("text", "string", "prompt")
 _DEEPEST = 60  # nodes of values in a row
-_STEPS = 20  # of chains, for each node of a graph: what is longer goes round and round
+_STEPS = 8  # of chains, for each node of a graph: what is longer goes round and round
 _MOST_TEXTS = 50  # of one prompt
 _FACTORS = ("scale_by", "upscale_by", "scale_factor", "resize_type.multiplier")
 # By class: the factor, or None where the picture has to be looked at.
@@ -64,12 +64,17 @@ class Graph:
         self.nodes = nodes
         self.read: dict[str, set[str]] = {}
         self._values: dict[tuple[str, int, str], Any] = {}
+        self._sizes: dict[Link, Size] = {}
+        self._links = {key: table.links(node) for key, node in nodes.items()}
         self._depth, self._left = 0, 1000 + _STEPS * len(nodes)
 
     def link(self, key: str, name: str) -> Link | None:
         """The output that feeds an input."""
-        value = self.nodes[key]["inputs"].get(name)
-        return self.live((str(value[0]), value[1])) if is_link(value) else None
+        return self.live(self._links[key].get(name))
+
+    def links(self, key: str) -> Mapping[str, Link]:
+        """The linked inputs of a node, switches and all."""
+        return self._links[key]
 
     def live(self, link: Link | None) -> Link | None:
         """The output itself, past switches; None where it is not in the graph."""
@@ -80,8 +85,7 @@ class Graph:
                 return link
             name = "on_true" if self.value(link[0], "switch") else "on_false"
             self.use(link[0], "switch")
-            value = self.nodes[link[0]]["inputs"].get(name)
-            link = (str(value[0]), value[1]) if is_link(value) else None
+            link = self._links[link[0]].get(name)
         return None
 
     def use(self, key: str, *names: str) -> None:
@@ -134,7 +138,7 @@ class Graph:
         names = (name, *_VALUES, *(_STRINGS if name in table.TEXTS else ()))
         found_at = next((n for n in names if n in node["inputs"]), None)
         if found_at is None:
-            linked = table.links(node)
+            linked = self._links[key]
             found_at = next(iter(linked)) if len(linked) == 1 else None
         return None if found_at is None else get(found_at)
 
@@ -143,7 +147,7 @@ class Graph:
         found: dict[str, None] = {}
         waiting = list(keys)
         for key in waiting:
-            for before, _ in table.links(self.nodes[key]).values():
+            for before, _ in self._links[key].values():
                 if before in self.nodes and before not in found:
                     found[before] = None
                     waiting.append(before)
@@ -190,12 +194,20 @@ class Graph:
 
     def size(self, link: Link | None) -> Size:
         """The size of the picture of a latent, or of a picture."""
-        keys = [key for key, _ in self.chain(link, table.drawn_from)]
-        return Size().after([self.resized(key) for key in reversed(keys)])
+        way: list[Link] = []
+        found = Size()
+        for at in self.chain(link, table.drawn_from):
+            if at in self._sizes:
+                found = self._sizes[at]
+                break
+            way.append(at)
+        for at in reversed(way):
+            found = self._sizes[at] = found.after([self.resized(at[0])])
+        return found
 
     def way(self, key: str) -> tuple[list[Step], str | None]:
         """What changes the size between a run and the one that it goes on from, and that one."""
-        named = table.links(self.nodes[key])
+        named = self._links[key]
         name = next((n for n in ("latent_image", "latent", "samples") if n in named), "image")
         steps = [self.resized(key)]
         for before, _ in self.chain(self.link(key, name), table.drawn_from):
