@@ -202,6 +202,23 @@ def test_a_picture_of_comfyui_tells_its_run(host, scene):
     assert (found["steps"], found["width"], found["height"]) == ("3", "128", "128")
 
 
+def test_a_sampler_of_a_pack_that_is_not_here(host, scene):
+    """It is handed out as it is named, and the report says that nothing here takes it."""
+    graph = {
+        "1": {"class_type": "ClownsharKSampler_Beta", "inputs": {
+            "positive": ["2", 0], "steps": 30, "cfg": 5.5, "seed": 6, "denoise": 1.0,
+            "sampler_name": "linear/ralston_2s", "scheduler": "beta57"}},
+        "2": {"class_type": "CLIPTextEncode", "inputs": {"text": PROMPT}},
+    }  # fmt: skip
+    info = PngImagePlugin.PngInfo()
+    info.add_text("prompt", json.dumps(graph))
+    Image.new("RGB", (8, 8)).save(host.server.input / "elsewhere.png", pnginfo=info)
+    found = shown(host, scene, image="elsewhere.png")
+    assert (found["positive"], found["sampler"]) == (PROMPT, "linear/ralston_2s")
+    assert (found["steps"], found["seed"], found["cfg"]) == ("30", "6", "5.5")
+    assert "sampler 'linear/ralston_2s' is in no dropdown here" in found["report"]
+
+
 @pytest.mark.parametrize("name, said", [
     ("../../../etc/passwd", "not in the host's"), ("/etc/passwd", "not in the host's"),
     ("..\\secret.png", "no file"), ("sub/../../outside.png", "not in the host's"),
