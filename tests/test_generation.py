@@ -220,9 +220,19 @@ _SLOT = st.fixed_dictionaries({}, optional={"name": _JSON, "link": _JSON, "widge
 _NODE = st.fixed_dictionaries({"inputs": _JSON | st.lists(_JSON | _SLOT)}, optional={
     "id": _JSON, "type": _JSON, "mode": _JSON, "widgets_values": _JSON | st.lists(_JSON),
 })
-_WORKFLOW = st.fixed_dictionaries({
+_LINK = st.lists(_JSON, max_size=4) | st.fixed_dictionaries({}, optional={
+    name: _JSON | st.sampled_from([1, -10, -20])
+    for name in ("id", "origin_id", "origin_slot", "target_id", "target_slot")
+})
+_INSIDE = {
     "nodes": st.lists(_JSON | _NODE, max_size=3),
-    "links": _JSON | st.lists(st.lists(_JSON, max_size=4), max_size=3),
+    "links": _JSON | st.lists(_LINK, max_size=3),
+}
+_SUBGRAPH = st.fixed_dictionaries({
+    **_INSIDE, "id": st.sampled_from(["1", "2"]), "inputs": _JSON | st.lists(_SLOT),
+})
+_WORKFLOW = st.fixed_dictionaries(_INSIDE, optional={
+    "definitions": _JSON | st.fixed_dictionaries({"subgraphs": st.lists(_SUBGRAPH, max_size=2)}),
 })
 
 

@@ -104,6 +104,22 @@ def test_a_chain_of_them(graph):
     assert "ControlNetApplyAdvanced: strength 0.5" in found.notes
 
 
+def test_a_loader_of_another_pack_with_both_prompts(graph):
+    """MODEL first, then both conditionings; its texts are linked."""
+    texts = [[graph.add("SomebodysText", text=text), 0] for text in ("good", "bad")]
+    loader = graph.add("Efficient Loader", ckpt_name="a", positive=texts[0], negative=texts[1])
+    graph.run(positive=[loader, 1], negative=[loader, 2])
+    found = graph.read()
+    assert (found.positive, found.negative) == ("good", "bad")
+
+
+def test_both_from_one_output(graph):
+    both = graph.add("Nobodys", positive=graph.text("good"), negative=graph.text("bad"))
+    graph.run(positive=[both, 0], negative=[both, 0])
+    found = graph.read()
+    assert (found.positive, found.negative) == ("good", "good")
+
+
 def test_zeros_are_no_text(graph):
     text = graph.text("a red circle")
     zeros = graph.add("ConditioningZeroOut", conditioning=text)
@@ -345,6 +361,19 @@ def test_hires_stride_takes_what_it_does_not_say_from_the_first(graph):
     found = graph.read()
     assert (found.hires.sampler, found.hires.schedule, found.hires.steps) == ("euler", "karras", 12)
     assert (found.hires.denoise, found.scale, found.seed, found.cfg) == (0.6, 1.5, 5, 6.5)
+
+
+def test_the_two_stages_of_cascade(graph):
+    """The run is stage B's: its latent is its own, the first stage stands behind its prompt."""
+    sizes = graph.add("StableCascade_EmptyLatentImage", width=1024, height=768, compression=42)
+    text = graph.text("good")
+    first = graph.run(positive=text, latent_image=[sizes, 0], seed=1, cfg=4.0)
+    stage = graph.add("StableCascade_StageB_Conditioning", conditioning=text, stage_c=first)
+    zero = graph.add("ConditioningZeroOut", conditioning=text)
+    graph.run(positive=[stage, 0], negative=[zero, 0], latent_image=[sizes, 1], seed=2, cfg=1.1)
+    found = graph.read()
+    assert (found.positive, found.negative, found.seed, found.cfg) == ("good", "", 2, 1.1)
+    assert (found.width, found.height) == (1024, 768) and "1 more run" in notes(found)
 
 
 def test_a_later_start_is_a_denoise(graph):

@@ -161,7 +161,7 @@ class _Reader:
             denoise = typed[0]  # what a flow model redraws from there
         run = _Run(
             pair["sampler"], pair["schedule"], methods.whole(steps),
-            min(float(denoise), 1.0) if denoise and denoise > 0 else 1.0, start,
+            1.0 if denoise is None else min(max(float(denoise), 0.0), 1.0), start,
             self._seed(stage), guidance,
         )
         run.notes += [*cut, *guidance.notes, *pair["sampler"].notes, *pair["schedule"].notes]

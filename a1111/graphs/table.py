@@ -68,17 +68,18 @@ def links(node: Node) -> dict[str, Link]:
     }
 
 
-def conditioned_by(node: Node, output: int, side: str) -> Sequence[str]:
+def conditioned_by(node: Node, output: int, side: str, used: Sequence[int]) -> Sequence[str]:
     """The inputs that a conditioning is made of: others, or texts.
 
     side: "positive" or "negative", which of them is asked for; it decides where the class is not
-    known and its inputs have sides.
+    known and its inputs have sides. used: the outputs that conditionings are taken from.
     """
     if (known := _known(node, output)) is not None:
         return known
     inputs, linked = node["inputs"], links(node)
-    if output < 2 and all(name in linked for name in SIDES):
-        return (SIDES[output],)  # as every node of the host that has both hands them on
+    sided = output in used and (len(used) == 2 or list(used) == [0])
+    if sided and all(name in linked for name in SIDES):
+        return (SIDES[used.index(output)],)  # in their order, as all of the host's have them
     other = SIDES[1 - SIDES.index(side)]
     if mine := [name for name in inputs if name.startswith(side)]:
         return mine

@@ -66,6 +66,7 @@ class Graph:
         self._values: dict[tuple[str, int, str], Any] = {}
         self._sizes: dict[Link, Size] = {}
         self._links = {key: table.links(node) for key, node in nodes.items()}
+        self._taken = _conditionings(self._links)
         self._depth, self._left = 0, 1000 + _STEPS * len(nodes)
 
     def link(self, key: str, name: str) -> Link | None:
@@ -165,7 +166,7 @@ class Graph:
             node = self.nodes[key]
             found.nodes.append(key)
             found.zeroed |= kind(node) == "ConditioningZeroOut"
-            names = table.conditioned_by(node, output, side)
+            names = table.conditioned_by(node, output, side, self._taken.get(key, ()))
             self.use(key, *names)
             further = []
             for name in names:
@@ -237,6 +238,16 @@ class Graph:
             told = _NAMED_FACTOR.search(file) if isinstance(file, str) else None
             return float(told[1] or told[2]) if told else None
         return _RESIZED.get(kind(node), 1.0)
+
+
+def _conditionings(links: Mapping[str, Mapping[str, Link]]) -> dict[str, list[int]]:
+    """By node: the outputs that inputs for conditionings are linked to, in their order."""
+    found: dict[str, set[int]] = {}
+    for named in links.values():
+        for name, (key, output) in named.items():
+            if name.startswith((*table.SIDES, "cond")):
+                found.setdefault(key, set()).add(output)
+    return {key: sorted(outputs) for key, outputs in found.items()}
 
 
 def _resize(at: Size, step: Step) -> Size:
