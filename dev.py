@@ -6,6 +6,7 @@
     python3 dev.py test [ARGS]     the whole test suite; ARGS go to pytest
     python3 dev.py bench [NAME]    a benchmark of benchmarks/, for example `bench import`
     python3 dev.py docs            the pages and curves of docs/ from the registries
+    python3 dev.py advice          our advice beside ComfyUI's own workflows
     python3 dev.py setup           only the set-up, which the others do by themselves
 
 The first run makes `.venv` and `.host` in this folder and fetches ComfyUI into them. To use a
@@ -330,8 +331,9 @@ def main(argv=None):
         "name", nargs="?", help=f"one of: {', '.join(benchmarks())}"
     )
     add("docs", "the pages and curves of docs/ from the registries")
+    add("advice", "our advice beside ComfyUI's own workflows, from its template packages")
     options, rest = parser.parse_known_args(argv)
-    if rest and options.command not in ("test", "bench"):
+    if rest and options.command not in ("test", "bench", "advice"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if options.command == "bench" and options.name not in benchmarks():
         say(f"benchmarks: {', '.join(benchmarks())}")
@@ -353,6 +355,8 @@ def main(argv=None):
         return run_tool(*host, f"benchmarks/bench_{options.name}.py", *rest)
     if options.command == "docs":
         return run_tool(*host, "devtools/catalogue.py")
+    if options.command == "advice":
+        return run_tool(*host, "devtools/official.py", *rest)
     say(f"ready: ComfyUI is {tree}, its Python is {python}")
     return 0
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from .rows import FAMILIES, PRESETS, ROWS, UNKNOWN, Model, Row
+from .families import FAMILIES, UNKNOWN, Model
+from .row import PRESETS, SAYS, Row
+from .rows import ROWS
 
 AUTOMATIC = "automatic"  # in our dropdowns; never among the host's names
 
@@ -24,8 +26,17 @@ def preset_of(schedule: str) -> str:
 
 def rows_for(model: Model, distilled: str = "") -> list[Row]:
     """The rows of the model's family for that distillation, "" for none; there may be none."""
+    return [row for row in _family(model) if distilled in row.forms]
+
+
+def in_order(model: Model, steps: int, cfg: float, sampler: str, schedule: str) -> bool:
+    """Whether a run as a whole is what some form of the model is made for, named or not."""
+    return any(row.holds(steps, cfg) and row.suits(sampler, schedule) for row in _family(model))
+
+
+def _family(model: Model) -> list[Row]:
     kind = model.kind
-    return [row for row in ROWS if row.family == kind and row.distilled == distilled]
+    return [row for row in ROWS if row.family == kind]
 
 
 def nearest(rows: list[Row], steps: int, cfg: float | None) -> Row:
@@ -49,19 +60,18 @@ def choose(model: Model, steps: int, cfg: float | None = None, distilled: str = 
     cfg: None where it is not known, then every row's will do. Raises ValueError for a distillation
     of which nothing is known on that family.
     """
-    rows = rows_for(model, distilled)
+    rows, title = rows_for(model, distilled), FAMILIES[model.kind]
     if not rows:
-        known = sorted({r.distilled for r in ROWS if r.family == model.kind and r.distilled})
+        known = sorted({form for row in _family(model) for form in row.forms if form})
         raise ValueError(
-            f"automatic knows no '{distilled}' for {FAMILIES[model.kind]}; known for it: "
+            f"automatic knows no '{distilled}' for {title}; known for it: "
             f"{', '.join(known) or 'none'}; choose a sampler and a schedule by name"
         )
     row = nearest(rows, steps, cfg)
-    title = FAMILIES[row.family]
     if row.family in UNKNOWN:
-        return Pick(row, f"family unknown; {title}, {row.grade}: {row.source}")
-    what = f"{title} {row.distilled}" if row.distilled else title
-    return Pick(row, f"{what}, {span(row.steps)} steps, {row.grade}: {row.source}")
+        return Pick(row, f"family unknown; for {title}: {SAYS[row.grade]}")
+    what = f"{title} {distilled}" if distilled else title
+    return Pick(row, f"{what}, {span(row.steps)} steps: {SAYS[row.grade]}")
 
 
 def span(reach: tuple[float, float]) -> str:

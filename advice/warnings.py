@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .choose import nearest, rows_for, span
-from .rows import FAMILIES, PRESETS, WIDE, Model, Row
+from .choose import in_order, nearest, rows_for, span
+from .families import FAMILIES, UNKNOWN, WIDE, Model
+from .row import PRESETS
 
 _MEASURED = "`dev.py bench advice`, docs/accuracy.md, 'What the warnings are about'"
 _RENOISING = ("lcm", "tcd")  # jump to the answer and add new noise: for consistency models
 ANSWERS = {"plms": 4, "pndm": 4}  # answers that a method combines where it has no option for them
-_SAME = {"euler", "ddim"}  # one method without eta
 # Adams methods in sigma: on VE models three answers do them no harm at few steps.
 _ADAMS = ("adams_2", "adams_3", "lms", "ipndm_v")
 
@@ -20,9 +20,9 @@ _ADAMS = ("adams_2", "adams_3", "lms", "ipndm_v")
 class Run:
     """What the rules look at.
 
-    sampler, schedule: names as the registries have them. distilled: named by the person, or "".
-    answers: model answers that a multistep sampler combines in a step, 1 for the others. start:
-    the first noise level of the whole schedule, None where nobody asked.
+    steps: of the whole schedule. sampler, schedule: names as the registries have them. distilled:
+    named by the person, or "". answers: model answers that a multistep sampler combines in a step,
+    1 for the others. start: the first noise level of the whole schedule, None where nobody asked.
     """
 
     model: Model
@@ -40,6 +40,16 @@ class Run:
         """How the model was distilled: as named, or as the schedule tells."""
         return self.distilled or PRESETS.get(self.schedule, "")
 
+    @property
+    def spared(self) -> bool:
+        """Whether its method is one that long steps under strong guidance harm less."""
+        return not self.model.flow and self.sampler in _ADAMS
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it is just what some form of the model is made for."""
+        return in_order(self.model, self.steps, self.cfg, self.sampler, self.schedule)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -52,8 +62,7 @@ class Rule:
 
 def high_order(run: Run) -> str | None:
     """Three and more answers amplify what strong guidance does to a few long steps."""
-    spared = not run.model.flow and run.sampler in _ADAMS
-    if run.answers < 3 or run.steps >= 12 or run.cfg < 5 or spared:
+    if run.answers < 3 or run.steps >= 12 or run.cfg < 5 or run.spared:
         return None
     better = "euler" if run.model.flow else "adams_2 or euler"
     return (
@@ -93,19 +102,13 @@ def distilled_pair(run: Run) -> str | None:
         return f"nothing is known of '{kind}' on {FAMILIES[run.model.kind]}"
     row = nearest(rows, run.steps, run.cfg)
     wrong = []
-    if run.schedule not in (row.schedule, *row.also) and not _same_levels(run, row):
+    if run.schedule not in (row.schedule, *row.schedules):
         wrong.append(f"the schedule {row.schedule}, not {run.schedule}")
-    if run.sampler != row.sampler and not {run.sampler, row.sampler} <= _SAME:
+    if not row.runs_by(run.sampler):
         wrong.append(f"the sampler {row.sampler}, not {run.sampler}")
     if run.cfg > row.cfg[1]:
         wrong.append(f"cfg {span(row.cfg)}, not {run.cfg:g}")
     return f"'{kind}' models were made for {', '.join(wrong)}" if wrong else None
-
-
-def _same_levels(run: Run, row: Row) -> bool:
-    """The preset of Wan is what its authors get from the plain grid with shift 5."""
-    plain = row.schedule == "wan_lightning" and run.schedule == "simple"
-    return plain and abs(run.model.shift - 5.0) < 1e-3
 
 
 def doubled_guidance(run: Run) -> str | None:
@@ -120,7 +123,7 @@ def doubled_guidance(run: Run) -> str | None:
 
 def renoising(run: Run) -> str | None:
     """A consistency sampler throws away what an ordinary model has drawn so far."""
-    if run.sampler not in _RENOISING or run.known_as:
+    if run.sampler not in _RENOISING or run.known_as or run.in_order:
         return None
     if any(row.sampler in _RENOISING for row in rows_for(run.model)):
         return None
@@ -136,18 +139,27 @@ def strong_cfg_pp(run: Run) -> str | None:
     return f"CFG++ is made for cfg 1 to 2, not {run.cfg:g}"
 
 
+def overdriven(run: Run) -> str | None:
+    """Each step goes cfg times the way that the prompt makes; a few long ones go too far."""
+    most = run.steps * (3.0 if run.model.flow else 1.5 if run.spared else 1.0)
+    if run.cfg_pp or run.cfg < 4 or run.cfg <= most:
+        return None
+    return (
+        f"cfg {run.cfg:g} in {run.steps} steps goes too far: too much contrast, burnt colours; "
+        f"take cfg {most:g} or less, or more steps"
+    )
+
+
 def far_outside(run: Run) -> str | None:
     """Steps or cfg less than half or more than twice of what is good for the family."""
-    if not run.model.family and run.model.sigma_max <= WIDE:  # no row knows it
-        return None
-    if not (rows := rows_for(run.model, run.known_as)):
+    rows = rows_for(run.model, run.known_as)
+    if run.model.kind in UNKNOWN or not rows or run.in_order:
         return None
     row = nearest(rows, run.steps, run.cfg)
-    low, high = min(r.steps[0] for r in rows), max(r.steps[1] for r in rows)
-    what = f"{FAMILIES[row.family]} {row.distilled}".strip()
+    low, high = row.steps[0], max(r.steps[1] for r in rows)
     found = []
     if not low / 2 <= run.steps <= high * 2:
-        found.append(f"{run.steps} steps; good are {low} to {high}")
+        found.append(f"{run.steps} steps; good are {span(row.steps)}")
     free = run.model.guided or run.cfg_pp  # other rules speak of these
     if run.cfg > 1 and not free and not row.cfg[0] / 2 <= run.cfg <= row.cfg[1] * 1.5:
         found.append(f"cfg {run.cfg:g}; good is {span(row.cfg)}")
@@ -156,6 +168,7 @@ def far_outside(run: Run) -> str | None:
             "cfg 1 is no guidance; if a model or LoRA distilled for it is loaded, name it in "
             "'distilled'"
         )
+    what = f"{FAMILIES[row.family]} {run.known_as}".strip()
     return f"far from what suits {what}: {'; '.join(found)}" if found else None
 
 
@@ -174,6 +187,8 @@ RULES = (
          "Luo et al. 2023, arXiv:2310.04378, algorithm 1", renoising),
     Rule("CFG++ at the cfg of ordinary guidance",
          "Chung et al. 2024, arXiv:2406.08070, section 3", strong_cfg_pp),
+    Rule("cfg above the number of steps (above 1.5 times of it with Adams methods on a VE model, "
+         "above 3 times of it on a flow model)", _MEASURED, overdriven),
     Rule("steps or cfg far outside what suits the family", "the rows of the family", far_outside),
 )
 

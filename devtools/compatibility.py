@@ -1,8 +1,11 @@
 """docs/compatibility.md, from the registries, advice/ and the errors in docs/accuracy.md."""
 
 import re
+import textwrap
 from dataclasses import replace
 from pathlib import Path
+
+import official
 
 ACCURACY = Path(__file__).resolve().parent.parent / "docs" / "accuracy.md"
 STEPS = 20  # of the runs that the columns speak of
@@ -43,11 +46,22 @@ At 20 steps (the nearest that a preset has), on models as ComfyUI makes them.
 ROWS = """## What `automatic` takes
 
 The first row whose steps and cfg hold those of the run, else the nearest one. *measured* is this
-pack's own benchmark, *authors* are those of the model or of the method, *convention* is common use,
-with a place where it can be seen.
+pack's own benchmark, *authors* are those of the model or of the method, *official* is a workflow of
+ComfyUI's template browser, by its name, *convention* is common use, with a place where it can be
+seen. A distilled model with "-" is known by its steps and cfg, the others have to be named. Further
+samplers and schedules are those that official workflows or the source take as well.
 
-| model | distilled | steps | cfg | sampler | schedule | by | source |
-|---|---|---|---|---|---|---|---|
+| model | distilled | steps | cfg | sampler | schedule | further ones | by | source |
+|---|---|---|---|---|---|---|---|---|
+"""
+OFFICIAL = """## ComfyUI's own workflows
+
+`python3 dev.py advice` reads the settings of those of ComfyUI's workflow templates that are
+installed. None that was found is warned of. `automatic` takes a pair that a workflow for the same
+model has, but here, where the authors of the model or of the method say otherwise:
+
+| model | distilled | workflows: sampler, schedule, steps, cfg | `automatic` | by |
+|---|---|---|---|---|
 """
 RULES = """## What is warned of
 
@@ -128,7 +142,7 @@ def recommended(stride):
 
 
 def title(stride, row):
-    return f"{stride.advice.FAMILIES[row.family]} {row.distilled}".strip()
+    return f"{stride.advice.FAMILIES[row.family]} {'/'.join(filter(None, row.forms))}".strip()
 
 
 def span(reach):
@@ -182,10 +196,37 @@ def advice(stride):
     for row in stride.advice.ROWS:
         any_ = row.family in stride.advice.UNKNOWN
         steps, cfg = ("any", "any") if any_ else (span(row.steps), span(row.cfg))
+        options = ", ".join(f"{name} {value:g}" for name, value in row.options)
         text += (
-            f"| {stride.advice.FAMILIES[row.family]} | {row.distilled} | {steps} | {cfg} "
-            f"| `{row.sampler}` | `{row.schedule}` | {row.grade} | {row.source} |\n"
+            f"| {stride.advice.FAMILIES[row.family]} | {forms(row)} | {steps} | {cfg} "
+            f"| `{row.sampler}` | `{row.schedule}`{options and f' ({options})'} "
+            f"| {', '.join(f'`{name}`' for name in (*row.samplers, *row.schedules))} "
+            f"| {row.grade} | {row.source} |\n"
         )
-    return text + "\n" + RULES + "".join(
+    return text + "\n" + workflows(stride) + "\n" + RULES + "".join(
         f"| {rule.name} | {rule.source} |\n" for rule in stride.advice.RULES
     )
+
+
+def forms(row):
+    """The distillations in words; nothing for a model as it comes."""
+    return ", ".join(form or "-" for form in row.forms) if any(row.forms) else ""
+
+
+def workflows(stride):
+    found = official.recorded()
+    names = {name for named in found.values() for name in named}
+    text = OFFICIAL
+    for family, form, theirs, row in official.differences(stride, found):
+        said = "; ".join(
+            f"{sampler}, {schedule}, {steps}, {cfg:g}" for steps, cfg, sampler, schedule in theirs
+        )
+        text += (
+            f"| {stride.advice.FAMILIES[family]} | {form} | {said} "
+            f"| `{row.sampler}`, `{row.schedule}` | {row.grade} |\n"
+        )
+    read = ", ".join(official.sources()).replace("comfyui_workflow_templates_", "")
+    return text + "\n" + textwrap.fill(
+        f"Found: {len(found)} different settings in {len(names)} workflows of the packages "
+        f"comfyui_workflow_templates_* {read}.", 100,
+    ) + "\n"

@@ -150,17 +150,18 @@ class Choice:
 
 def choose(
     model: Any, steps: int, cfg: float, sampler: str, schedule: str, held: Wishes | None = None,
-    distilled: str = DISTILLED[0],
+    distilled: str = DISTILLED[0], denoise: float = 1.0,
 ) -> Choice:
     """What a KSampler node runs, and what is to be said about it.
 
     held: the connected options; those set for ``automatic`` go to whatever it chooses. distilled:
-    what the model or LoRA is called, or "none".
+    what the model or LoRA is called, or "none". denoise: see ``whole``.
     """
     wanted, distilled = wishes(held), one_of("distilled", distilled, DISTILLED)
     settings = wanted.settings or PLAIN
     if wanted.a1111 is not None:
         return Choice(*_as_theirs(sampler, schedule, wanted), settings, wanted.a1111)
+    steps = whole(steps, denoise)
     method, curve, reason = settle(model, steps, cfg, sampler, schedule, distilled)
     try:
         method = wanted.on(method, bool(reason) and is_automatic(sampler))
@@ -218,33 +219,40 @@ def settle(
         first = names.one_sampler(row.sampler)
         chosen.append(first.name)
     if curve is None:
-        curve = names.one_schedule(_with_steps(row, steps))
+        curve, stands_in = _curve(row, steps)
         chosen.append(curve.name)
+        why = f"{why}; {stands_in}" if stands_in else why
     return first, curve, f"automatic is {' on '.join(chosen)} ({why})"
 
 
-def schedule_for(model: Any, wanted: Wish, steps: int) -> tuple[Named, str | None]:
+def whole(steps: int, denoise: float) -> int:
+    """The steps of the schedule whose end a low denoise runs: what suits it goes by its length."""
+    return schedules.planned_steps(AUTOMATIC, steps, denoise) or steps
+
+
+def schedule_for(
+    model: Any, wanted: Wish, steps: int, denoise: float = 1.0
+) -> tuple[Named, str | None]:
     """(schedule, why) on a MODEL whose cfg is not known, ``automatic`` included."""
     if isinstance(wanted, Named):
         return wanted, None
-    _, curve, why = settle(model, steps, None, "euler", AUTOMATIC)
+    _, curve, why = settle(model, whole(steps, denoise), None, "euler", AUTOMATIC)
     try:
         return curve.but(wanted.given), why
     except ValueError as problem:
         raise blamed(problem, why) from None
 
 
-def _with_steps(row: advice.Row, steps: int) -> str:
-    """The row's schedule, or one that reaches like levels where a preset has none for the steps."""
-    counts = schedules.get(row.schedule).counts
+def _curve(row: advice.Row, steps: int) -> tuple[Named, str]:
+    """The row's schedule, or what stands in where a preset has no levels for the steps, and why."""
+    named = names.one_schedule(row.schedule).but(dict(row.options))
+    counts = named.entry.counts
     if not counts or steps in counts:
-        return row.schedule
-    if row.also:
-        return row.also[0]
-    raise ValueError(
-        f"automatic is {row.schedule} ({row.grade}: {row.source}), made for "
-        f"{' or '.join(map(str, counts))} steps, not {steps}; change the steps or the schedule"
-    )
+        return named, ""
+    made_for = f"{row.schedule} is made for {named.entry.made_for} steps, not {steps}"
+    if not row.schedules:
+        raise ValueError(f"automatic is {row.schedule}, and {made_for}; change one of them")
+    return names.one_schedule(row.schedules[0]), f"{made_for}, so {row.schedules[0]} stands in"
 
 
 def _warnings(
@@ -255,7 +263,7 @@ def _warnings(
 
     facts, start = facts_of(model), None
     if not facts.flow and facts.sigma_max > advice.WIDE:
-        start = float(sigmas_for(model, schedule, steps)[0])
+        start = float(sigmas_for(model, schedule, min(steps, schedules.MAX_STEPS))[0])
     answers = advice.ANSWERS.get(sampler.name, getattr(sampler.options, "order", 1))
     run = advice.Run(
         facts, steps, cfg, sampler.name, schedule.name, _NONE.get(distilled, distilled),

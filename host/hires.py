@@ -111,7 +111,10 @@ def _asked(model: Any, latent: dict[str, Any], settings: Settings) -> Asked:
     if theirs:  # there all steps are run, whatever denoise is
         held = replace(held, a1111=replace(theirs, fixed_steps=True))
     steps, cfg = settings.steps or first.steps, settings.cfg or first.cfg
-    choice = choose(model, steps, cfg, **names, held=held, distilled=settings.distilled)
+    choice = choose(
+        model, steps, cfg, **names, held=held, distilled=settings.distilled,
+        denoise=settings.denoise,
+    )
     seed = first.seed if settings.seed is None else settings.seed
     return Asked(seed, steps, cfg, choice, settings.denoise)
 

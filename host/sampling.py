@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -176,6 +176,14 @@ def _initial_noise(latent: dict[str, Any], seed: int, add_noise: bool) -> torch.
     return empty(samples) if empty else torch.zeros_like(samples, device="cpu")
 
 
+def _telling(asked: Asked) -> Callable[[str], object] | None:
+    """What shows a caution of the run, under the notes that are shown already."""
+    show, notes = asked.warn, asked.choice.notes
+    if show is None or not notes:
+        return show
+    return lambda caution: show("\n".join((*notes, caution)))
+
+
 def ksample(
     model: Any, asked: Asked, positive: Any, negative: Any, latent: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -184,7 +192,7 @@ def ksample(
     latent = _of_the_models_shape(model, latents.checked(latent))
     samples = latent["samples"]
     results: list[Result | None] = [None]  # none, of a SAMPLER that does not tell
-    duties = Duties(choice.settings, asked.box, results.append, asked.warn)
+    duties = Duties(choice.settings, asked.box, results.append, _telling(asked))
     if choice.a1111 is None:
         run = setup(model, asked, latent, duties)
     else:
@@ -198,6 +206,8 @@ def ksample(
     if len(sigmas) < 2 or samples.shape[0] == 0:
         return latent, {**report, "model_calls": 0, "seconds": 0.0, **_note(choice.notes)}
 
+    if choice.notes and asked.warn is not None:  # before the picture is bad, not after
+        asked.warn("\n".join(choice.notes))
     noise = run.noise(_initial_noise(latent, asked.seed, asked.add_noise))
     end = comfy.sample.sample_custom(
         run.model, noise, asked.cfg * run.guidance, run.sampler, sigmas,

@@ -90,7 +90,9 @@ class StrideKSampler(io.ComfyNode):
 
         Raises ValueError for names, options and settings that do not go together.
         """
-        choice = host.choose(model, steps, cfg, sampler, schedule, options, distilled)
+        choice = host.choose(
+            model, steps, cfg, sampler, schedule, options, distilled, denoise
+        )
         asked = host.Asked(seed, steps, cfg, choice, denoise)
         return _run(cls, model, asked, positive, negative, latent_image)
 

@@ -110,7 +110,7 @@ class StrideSchedule(io.ComfyNode):
         Raises ValueError for an option that it has not, and for steps that it is not made for.
         """
         held, wish = host.choice.wishes(options), host.choice.wish("schedule", schedule, chosen)
-        named, why = host.choice.schedule_for(model, wish, steps)
+        named, why = host.choice.schedule_for(model, wish, steps, denoise)
         canvas = host.canvas_for(model, latent)
         sigmas = host.sigmas_for(model, named, steps, denoise, canvas=canvas)
         if notes := [*filter(None, (why, host.note_on(model, named, steps, canvas)))]:

@@ -61,7 +61,13 @@ def lcm(steps: int) -> np.ndarray:
     return at_times(999 - 20 * np.floor(np.linspace(0, 50, steps, endpoint=False)))
 
 
+def given(*levels: float) -> Trained:
+    """The sigmas of the one number of steps that there is."""
+    return lambda steps: np.array(levels)
+
+
 FLUX2_TURBO = (1.0, 0.6509, 0.4374, 0.2932, 0.1893, 0.1108, 0.0495, 0.00031)
+QWEN_TURBO = (1.0, 0.978453, 0.95418, 0.926626, 0.89508, 0.845148, 0.704534, 0.414568)
 
 
 def _flow(family: str) -> Origin:
@@ -97,7 +103,7 @@ SCHEDULES = (
         source="Black Forest Labs, flux/sampling.py get_schedule with shift=False",
     ),
     _preset(
-        _flow("flux2"), lambda steps: np.array(FLUX2_TURBO),
+        _flow("flux2"), given(*FLUX2_TURBO),
         name="flux2_turbo", label="FLUX.2 dev Turbo", counts=(8,),
         source="fal/FLUX.2-dev-Turbo, model card (usage)",
     ),
@@ -105,5 +111,10 @@ SCHEDULES = (
         _flow("wan"), _even_times(5.0),
         name="wan_lightning", label="Wan Lightning", counts=(4, 8),
         source="LightX2V-Wan2.2-Lightning, issue 3 (its authors): shift 5",
+    ),
+    _preset(
+        _flow("qwen"), given(*QWEN_TURBO),
+        name="qwen_turbo", label="Qwen-Image Turbo", counts=(8,),
+        source="ComfyUI's template image_qwen_image_2_1_turbo_t2i",
     ),
 )

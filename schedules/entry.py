@@ -55,7 +55,7 @@ class Schedule(Entry):
         if self.counts and planned not in self.counts:
             part = "" if planned == steps else f" in all, of which denoise leaves {steps}"
             raise ValueError(
-                f"schedule '{self.name}' is made for {self._made_for} steps and has no curve for "
+                f"schedule '{self.name}' is made for {self.made_for} steps and has no curve for "
                 f"{planned}{part}"
             )
         planned += discard_penultimate
@@ -87,7 +87,7 @@ class Schedule(Entry):
         return tensor_of(self.levels(spec, steps, denoise, chosen, discard_penultimate))
 
     @property
-    def _made_for(self) -> str:
+    def made_for(self) -> str:
         """The step counts in words."""
         *most, last = map(str, self.counts)
         if len(most) > 2 and self.counts[-1] - self.counts[0] == len(most):

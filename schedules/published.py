@@ -14,7 +14,7 @@ from .spec import ModelSpec
 _TITLES = {
     "sd15": "SD1.5", "sd2": "SD2", "sdxl": "SDXL", "svd": "SVD", "deepfloyd": "DeepFloyd IF",
     "flux": "FLUX.1", "flux_schnell": "FLUX.1 schnell", "flux2": "FLUX.2", "chroma": "Chroma",
-    "wan": "Wan",
+    "wan": "Wan", "qwen": "Qwen-Image",
 }
 # A FLOW run starts at sigma 1, where log-SNR is minus infinity: it counts as 0.999, the first
 # noise level below it of a model with 1000 steps, and the others in proportion.

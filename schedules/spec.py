@@ -15,7 +15,7 @@ from ..registry import Options, option, option_set
 from . import training
 
 # The model families for which somebody published a table of noise levels.
-FAMILIES = ("sd15", "sd2", "sdxl", "svd", "flux", "flux_schnell", "flux2", "chroma", "wan")
+FAMILIES = ("sd15", "sd2", "sdxl", "svd", "flux", "flux_schnell", "flux2", "chroma", "wan", "qwen")
 
 
 @option_set

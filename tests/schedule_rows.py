@@ -266,6 +266,10 @@ DISTILLED = {
         "flow", (1.0, 0.9722224, 0.9375001, 0.8928571, 0.8333333, 0.7500001, 0.625, 0.4166667),
         "LightX2V-Wan2.2-Lightning, issue 3: its scheduler's timesteps over 1000",
     ),
+    "qwen_turbo": Row(
+        "flow", (1.0, 0.978453, 0.95418, 0.926626, 0.89508, 0.845148, 0.704534, 0.414568),
+        "ComfyUI's template image_qwen_image_2_1_turbo_t2i, ManualSigmas",
+    ),
 }
 ROWS = {
     **MODEL_GRID, **CLOSED_FORM, **BETA, **LOG_SNR, **FLOW, **SPACING, **TABLES, **DISTILLED,

@@ -11,13 +11,16 @@ from stride.schedules import ModelSpec
 SD, FLOW = ModelSpec.discrete(), ModelSpec.flow()
 ZSNR = ModelSpec.discrete(zero_terminal_snr=True)
 NAMES = ["lcm_timesteps", "sd_turbo", "sdxl_lightning", "hyper_sd", "flux_schnell", "flux2_turbo",
-         "wan_lightning"]
+         "wan_lightning", "qwen_turbo"]
 PUBLISHED = [
     # LightX2V-Wan2.2-Lightning issue 3, four digits
     ("wan_lightning", 4, "wan", [1, 0.9375, 0.8333, 0.625]),
     ("wan_lightning", 8, "wan", [1, 0.9722, 0.9375, 0.8929, 0.8333, 0.75, 0.625, 0.4167]),
     # fal/FLUX.2-dev-Turbo
     ("flux2_turbo", 8, "flux2", [1, 0.6509, 0.4374, 0.2932, 0.1893, 0.1108, 0.0495, 0.00031]),
+    # ComfyUI's template image_qwen_image_2_1_turbo_t2i
+    ("qwen_turbo", 8, "qwen",
+     [1, 0.978453, 0.95418, 0.926626, 0.89508, 0.845148, 0.704534, 0.414568]),
     ("flux_schnell", 4, "flux_schnell", [1, 0.75, 0.5, 0.25]),
     ("flux_schnell", 1, "flux_schnell", [1]),
 ]
@@ -73,7 +76,8 @@ def test_lcm_is_diffusers(steps):
 
 @pytest.mark.parametrize("name, steps, says", [
     ("wan_lightning", 6, "made for 4 or 8 steps and has no curve for 6"),
-    ("flux2_turbo", 20, "made for 8 steps"), ("flux_schnell", 5, "made for 1 to 4 steps"),
+    ("flux2_turbo", 20, "made for 8 steps"), ("qwen_turbo", 4, "made for 8 steps"),
+    ("flux_schnell", 5, "made for 1 to 4 steps"),
     ("lcm_timesteps", 51, "made for 1 to 50 steps"), ("sd_turbo", 11, "made for 1 to 10 steps"),
     ("sdxl_lightning", 6, "made for 1, 2, 4 or 8 steps"),
     ("hyper_sd", 16, "made for 1, 2, 4, 8 or 12 steps"),

@@ -11,21 +11,6 @@ import torch
 from ... import advice, schedules
 from ...samplers import FLOW, VE, Process
 
-# By the class of the host's model config, most derived first; names, since hosts differ in which
-# they have. "": derived from one of these, but another model.
-_FAMILIES = {
-    "SD15": "sd15", "SD20": "sd2", "SDXL": "sdxl", "SVD_img2vid": "svd", "SD3": "sd3",
-    "FluxSchnell": "flux_schnell", "Flux2": "flux2", "Flux": "flux", "Chroma": "chroma",
-    "QwenImage": "qwen", "ZImage": "z_image", "Lumina2": "lumina2", "HiDream": "hidream",
-    "AuraFlow": "aura_flow", "PixArtAlpha": "pixart", "Omnigen2": "omnigen2",
-    "WAN21_T2V": "wan", "HunyuanVideo15": "hunyuan_video15", "HunyuanVideo": "hunyuan_video",
-    "LTXV": "ltxv", "LTXAV": "ltxv", "GenmoMochi": "mochi",
-    "CosmosT2V": "cosmos", "CosmosT2IPredict2": "cosmos2",
-    "StableAudio": "stable_audio", "ACEStep": "ace_step",
-    "SD_X4Upscaler": "", "LotusD": "", "StableAudio3": "", "Boogu": "",
-    "HunyuanImage21": "", "HunyuanImage21Refiner": "", "HunyuanVideo15_SR_Distilled": "",
-    "HunyuanVideoSkyreelsI2V": "",
-}
 # Picture pixels along one latent pixel where it is not 8, for hosts that do not tell: by the class
 # of the model's latent format.
 _RATIOS = {
@@ -45,21 +30,24 @@ def facts_of(model: Any) -> advice.Model:
     """What advice has to know of a host MODEL."""
     sampling = model.get_model_object("model_sampling")
     config, family = _known_as(model)
-    network = getattr(config, "unet_config", None) or {}
+    network, flow = getattr(config, "unet_config", None) or {}, process_of(sampling) is FLOW
+    # Models of one class that are not alike.
     if family == "sd15" and network.get("in_channels") == _INPAINTING:
         family = "sd15_inpaint"
-    return advice.Model(
-        family, process_of(sampling) is FLOW, float(sampling.sigma_max),
-        bool(network.get("guidance_embed")), float(getattr(sampling, "shift", 1.0)),
-    )
+    elif family == "flux_schnell" and network.get("yak_mlp"):
+        family = "ovis"
+    elif family == "demo" and flow:
+        family = "demo_flow"
+    guided = bool(network.get("guidance_embed"))
+    return advice.Model(family, flow, float(sampling.sigma_max), guided)
 
 
 def _known_as(model: Any) -> tuple[Any, str]:
     """The host's config of a MODEL, and the family that it makes it."""
     config = getattr(getattr(model, "model", None), "model_config", None)
     for kind in type(config).__mro__:
-        if kind.__name__ in _FAMILIES:
-            return config, _FAMILIES[kind.__name__]
+        if kind.__name__ in advice.CLASSES:
+            return config, advice.CLASSES[kind.__name__]
     return config, ""
 
 
