@@ -47,7 +47,7 @@ DETECTORS = {"RT_DETR_v4", "SAM3", "SAM31", "DepthAnything3"}  # nothing is samp
 
 
 def test_every_model_class_of_the_host_is_known(comfy):
-    """Whatever the host: 0.3.75 has 78 of them, 0.33 has 101."""
+    """Whatever the host: 0.3.75 has 65 of them, 0.33 has 97 and its detectors."""
     import comfy.supported_models
 
     classes = {kind.__name__ for kind in comfy.supported_models.models} - DETECTORS
