@@ -71,7 +71,8 @@ def choose(model: Model, steps: int, cfg: float | None = None, distilled: str = 
     if row.family in UNKNOWN:
         return Pick(row, f"family unknown; for {title}: {SAYS[row.grade]}")
     what = f"{title} {distilled}" if distilled else title
-    return Pick(row, f"{what}, {span(row.steps)} steps: {SAYS[row.grade]}")
+    near = "" if row.steps[0] <= steps <= row.steps[1] else ", the nearest that is known"
+    return Pick(row, f"{what}, {span(row.steps)} steps{near}: {SAYS[row.grade]}")
 
 
 def span(reach: tuple[float, float]) -> str:

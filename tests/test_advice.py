@@ -234,6 +234,12 @@ def test_automatic_always_finds_a_row(family, flow, top, steps, cfg):
     assert row in ROWS and "" in row.forms and reason
 
 
+def test_a_number_of_steps_that_no_row_has_is_told():
+    model = Model("wan", True, 1.0)
+    for steps, far in ((12, True), (20, False), (60, False), (70, True)):
+        assert ("the nearest that is known" in choose(model, steps, 5).reason) is far
+
+
 def test_a_distillation_that_nobody_knows_is_an_error_with_those_that_are_known():
     with pytest.raises(ValueError, match="no 'hyper' for Wan; known for it: distilled, lightning"):
         choose(Model("wan", True, 1.0), 4, 1, "hyper")
