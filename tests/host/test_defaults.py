@@ -121,7 +121,10 @@ SPELLED = {
     ("SamplerSASolver", "use_pece"): "pece", ("RescaleCFG", "multiplier"): "phi",
 }
 # Ours are others on purpose (tests/test_defaults.py): what the host has.
-DIFFERENT = {("APG", "eta"): 1.0, ("APG", "norm_threshold"): 5.0}
+DIFFERENT = {
+    ("APG", "eta"): 1.0, ("APG", "norm_threshold"): 5.0,
+    ("Flux2Scheduler", "width"): 1024, ("Flux2Scheduler", "height"): 1024,  # 0: the latent's
+}
 
 
 def settings(node):
