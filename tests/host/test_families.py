@@ -12,7 +12,7 @@ pytestmark = pytest.mark.host
     ("SVD_img2vid", "svd"), ("Flux", "flux"), ("FluxInpaint", "flux"), ("Chroma", "chroma"),
     ("FluxSchnell", "flux_schnell"), ("Flux2", "flux2"), ("WAN21_I2V", "wan"),
     ("WAN22_T2V", "wan"), ("SD20", "sd2"), ("SD21UnclipH", "sd2"),
-    ("SDXLRefiner", ""), ("SD3", ""), ("QwenImage", ""), ("LTXV", ""),
+    ("QwenImage", "qwen"), ("SDXLRefiner", ""), ("SD3", ""), ("LTXV", ""),
 ])  # fmt: skip
 def test_family_of_the_hosts_models(comfy, config, family):
     import comfy.supported_models
