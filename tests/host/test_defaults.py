@@ -52,6 +52,8 @@ def test_every_number_in_the_signature_of_a_function(functions):
             ours = options[CALLED.get(parameter, parameter)]
             if parameter == "s_tmax":
                 assert theirs == math.inf and ours == 1e6
+            elif parameter == "s_noise_end":  # below 0: the same as s_noise
+                assert theirs is None and ours == -1
             else:
                 assert same(ours, theirs), (name, parameter)
             compared += 1
