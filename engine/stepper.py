@@ -274,7 +274,7 @@ class _Drawn:
     """
 
     def __init__(self) -> None:
-        self.fresh = torch.empty(0)
+        self.fresh = torch.empty(0, dtype=torch.float32)
         self._named: dict[Draw, torch.Tensor] = {}
 
     def __call__(self, like: torch.Tensor, draw: Draw) -> torch.Tensor:

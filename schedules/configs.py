@@ -118,14 +118,15 @@ def _betas(said: Mapping[str, Any], scaled: torch.dtype) -> torch.Tensor:
     if name == "scaled_linear":
         return torch.linspace(start**0.5, end**0.5, count, dtype=scaled) ** 2
     if name == "sigmoid":
-        return torch.sigmoid(torch.linspace(-6, 6, count)) * (end - start) + start
+        return torch.linspace(-6, 6, count, dtype=torch.float32).sigmoid() * (end - start) + start
     curves = {"squaredcos_cap_v2": cosine, "exp": lambda t: math.exp(-12.0 * t),
               "laplace": _laplace}
     if name not in curves:
         known = ", ".join(["linear", "scaled_linear", "sigmoid", *curves])
         raise ValueError(f"beta_schedule '{name}' is not one of {known}")
     values = [curves[name](i / count) for i in range(count + 1)]
-    return torch.tensor([min(1.0 - b / a, 0.999) for a, b in zip(values, values[1:])])
+    betas = [min(1.0 - b / a, 0.999) for a, b in zip(values, values[1:])]
+    return torch.tensor(betas, dtype=torch.float32)
 
 
 def _laplace(t: float) -> float:

@@ -122,7 +122,8 @@ class _Table:
         end = 0.0 if zero else float(self.sigmas[0])
         if s["interpolation_type"] == "log_linear":
             top, bottom = np.log(self.sigmas[[-1, 0]]).tolist()
-            *values, end = torch.linspace(top, bottom, steps + 1).exp().tolist()
+            even = torch.linspace(top, bottom, steps + 1, dtype=torch.float32)  # as theirs
+            *values, end = even.exp().tolist()
         if curve:
             low, high = (values[-1], values[0]) if like == "euler" else self.sigmas[[0, -1]]
             ends = float(s["sigma_min"] or low), float(s["sigma_max"] or high)
