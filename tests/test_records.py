@@ -137,6 +137,10 @@ READ = [
      ('a "red" cat', "dog", "heun", "normal", 30, 7.5, 77, 512, 448, 1)),
     ("NovelAI", chunk(NOVEL, "Comment", Software="NovelAI", Description="a cat"), None,
      (*CAT, "euler_ancestral", "karras", 28, 5.0, 3071474384, 832, 1216, 2)),
+    ("NovelAI", {}, comment({
+        "Software": "NovelAI", "Comment": json.dumps({**NOVEL, "prompt": None,
+                                                      "noise_schedule": "native"})}),
+     (*CAT, "euler_ancestral", "uniform", 28, 5.0, 3071474384, 832, 1216, 2)),
     ("Draw Things", {"XML:com.adobe.xmp": xmp(DRAWN)}, None,
      ("a cat & <a> dog", "fog", "dpmpp_2m", "trailing", 16, 4.5, 7, 768, 512, 2)),
     ("Draw Things", {"xmp": xmp(DRAWN).encode()}, None,
@@ -279,6 +283,14 @@ def test_what_is_not_carried_over_is_told():
 def test_flux_of_invoke_has_no_guidance_of_two_prompts():
     said = {k: v for k, v in INVOKE.items() if k != "cfg_scale"}
     assert read(chunk({**said, "guidance": 4}, "invokeai_metadata"))[0].cfg == 1.0
+
+
+def test_exact_is_what_a1111_makes_of_novel_ais():
+    stored = pictures.stored(chunk(NOVEL, "Comment", Software="NovelAI"), {}, SIZE)
+    options = {"noise": "a1111_nv", "ensd": 31337}
+    assert stored.read()[0].first.options == options
+    exact, source = stored.read(exact=True)
+    assert source == "A1111's text" and exact.a1111.ensd == 31337
 
 
 def test_a_pasted_record_is_no_prompt():

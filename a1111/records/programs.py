@@ -118,20 +118,28 @@ def _fooocus(texts: Texts) -> Values | None:
     return found
 
 
+def _is_novel_ai(chunks: Values) -> bool:
+    return "NovelAI" in str(chunks.get("Software"))
+
+
 def _novel_ai(texts: Texts) -> Values | None:
-    found = json_object(texts.get("Comment")) if "NovelAI" in texts.get("Software", "") else {}
+    """Its Comment; a JPEG or WebP has all of its chunks as JSON in EXIF."""
+    chunks: Values = texts
+    if not _is_novel_ai(chunks):
+        chunks = json_object(texts.get("UserComment"))
+    found = json_object(chunks.get("Comment")) if _is_novel_ai(chunks) else {}
     if not {"sampler", "steps"} <= found.keys():
         return None
     for word, name in (("prompt", "v4_prompt"), ("uc", "v4_negative_prompt")):
         caption = _object(_object(found, name), "caption")
-        found.setdefault(word, caption.get("base_caption"))
+        found[word] = found.get(word) or caption.get("base_caption")
         characters = caption.get("char_captions")
         found[name] = [
             one["char_caption"] for one in characters
             if isinstance(one, dict) and "char_caption" in one
         ] if isinstance(characters, list) else None
     if not found["prompt"]:
-        found["prompt"] = texts.get("Description")
+        found["prompt"] = chunks.get("Description")
     if found.get("noise_schedule") == "native":
         found["noise_schedule"] = "uniform"  # k-diffusion's own levels of the model
     return {"clip_skip": 2, **found}  # which A1111 takes, too

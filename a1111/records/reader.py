@@ -130,13 +130,13 @@ class _Reader:
         try:
             pair = resolve(sampler)
         except ValueError as error:
-            self.notes.append(f"its sampler is not known here: {error}")
+            self.notes.append(f"its sampler is not known here: {short(str(error))}")
             pair = Pair(sampler)
         if schedule is not None:
             try:
                 pair = Pair(pair.sampler, pair.options, schedule_named(schedule))
             except ValueError as error:
-                self.notes.append(f"its schedule is not known here: {error}")
+                self.notes.append(f"its schedule is not known here: {short(str(error))}")
                 pair = Pair(pair.sampler, pair.options, schedule)
         return self._with_options(pair)
 
