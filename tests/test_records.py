@@ -129,6 +129,11 @@ READ = [
                        "height": 896, "seed": 3, "sampler_name": "dpmpp_2m_sde_gpu",
                        "scheduler": "karras", "software": "RuinedFooocus"}), None,
      (*CAT, "dpmpp_2m_sde", "karras", 30, 8.0, 3, 1152, 896, 1)),
+    ("Fooocus", chunk({
+        "prompt": "a cat", "negative_prompt": "dog", "base_model": "x", "sampler": "euler",
+        "scheduler": "karras", "steps": 30, "guidance_scale": 4, "seed": 3, "width": 1152,
+        "height": 896}, "Comment"), None,
+     (*CAT, "euler", "karras", 30, 4.0, 3, 1152, 896, 1)),
     ("InvokeAI", chunk(INVOKE, "invokeai_metadata"), None,
      (*CAT, "dpmpp_2m_sde", "karras", 25, 7.5, 3, 512, 768, 2)),
     ("InvokeAI", chunk(INVOKE_2, "sd-metadata"), None,
@@ -144,6 +149,10 @@ READ = [
     ("Draw Things", {"XML:com.adobe.xmp": xmp(DRAWN)}, None,
      ("a cat & <a> dog", "fog", "dpmpp_2m", "trailing", 16, 4.5, 7, 768, 512, 2)),
     ("Draw Things", {"xmp": xmp(DRAWN).encode()}, None,
+     ("a cat & <a> dog", "fog", "dpmpp_2m", "trailing", 16, 4.5, 7, 768, 512, 2)),
+    ("Draw Things", {"XML:com.adobe.xmp": xmp({
+        **{k: v for k, v in DRAWN.items() if k != "size"}, "width": 768, "height": 512,
+    }).replace("Draw Things", "")}, None,
      ("a cat & <a> dog", "fog", "dpmpp_2m", "trailing", 16, 4.5, 7, 768, 512, 2)),
     ("Draw Things", {}, comment(DRAWN),
      ("a cat & <a> dog", "fog", "dpmpp_2m", "trailing", 16, 4.5, 7, 768, 512, 2)),
@@ -197,7 +206,8 @@ def test_fooocus_a1111_scheme_is_a_text():
     ({"invokeai_metadata": '{"app_version": "5.0.0"}'}, {}),
     ({"XML:com.adobe.xmp": "<xmp:CreatorTool>Draw Things</xmp:CreatorTool>{"}, {}),
     ({"XML:com.adobe.xmp": xmp(["c", "uc"])}, {}),
-    ({"XML:com.adobe.xmp": xmp(DRAWN).replace("Draw Things", "Photos")}, {}),
+    ({"XML:com.adobe.xmp": xmp(DRAWN).replace("exif:UserComment", "dc:title")}, {}),
+    ({"XML:com.adobe.xmp": "<exif:UserComment>Screenshot</exif:UserComment>"}, {}),
     ({"Software": "NovelAI", "Comment": "[]"}, {}),
     ({"Dream": "of sheep"}, {}),
     ({"prompt": "a cat", "seed": "1"}, {}),
@@ -278,6 +288,9 @@ def test_what_is_not_carried_over_is_told():
         assert word in notes
     notes = "\n".join(read(chunk(INVOKE, "invokeai_metadata"))[0].notes)
     assert "model: dreamer" in notes and "loras" not in notes
+    loras = [{"model": {"name": "ink"}, "weight": 1}, {"lora": {"model_name": "old"}}]
+    notes = "\n".join(read(chunk({**INVOKE, "loras": loras}, "invokeai_metadata"))[0].notes)
+    assert "loras: ink, old" in notes
 
 
 def test_flux_of_invoke_has_no_guidance_of_two_prompts():

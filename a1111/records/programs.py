@@ -103,11 +103,11 @@ def _fooocus(texts: Texts) -> Values | None:
     marked = "fooocus" in (texts.get("fooocus_scheme"), texts.get("MakerNote"))
 
     def is_its(values: Values) -> bool:
-        if marked or {"base_model", "performance"} <= values.keys():
-            return True
         names = (values.get(name) for name in ("version", "Version", "software"))
-        return {"Base Model", "Performance"} <= values.keys() or any(
-            "fooocus" in str(name).lower() for name in names if isinstance(name, str)
+        return (
+            marked or {"base_model", "sampler", "scheduler"} <= values.keys()
+            or {"Base Model", "Performance"} <= values.keys()
+            or any("fooocus" in str(name).lower() for name in names)
         )
 
     found = _in_places(texts, is_its)
@@ -192,8 +192,8 @@ def _draw_things(texts: Texts) -> Values | None:
     """JSON in XMP's UserComment; in EXIF's, where another program saved it as JPEG."""
     for place in _XMP:
         text = texts.get(place, "")
-        start = text.find("{", max(text.find("exif:UserComment"), 0))
-        if "Draw Things" not in text or start < 0:
+        at = text.find("exif:UserComment")
+        if at < 0 or (start := text.find("{", at)) < 0:
             continue
         try:  # in XML a < in a text is escaped
             found, _ = json.JSONDecoder().raw_decode(
@@ -204,8 +204,8 @@ def _draw_things(texts: Texts) -> Values | None:
         if isinstance(found, dict):
             break
     else:
-        found = _in_places(texts, lambda values: {"c", "sampler", "size"} <= values.keys())
-    if not found or "c" not in found:
+        found = _in_places(texts, lambda values: {"c", "sampler"} <= values.keys())
+    if not found or not {"c", "sampler"} <= found.keys():
         return None
     more = found.pop("v2", None)  # the same, by longer names, and all else that there is
     if isinstance(more, dict):
@@ -270,7 +270,7 @@ PROGRAMS = (
     )),
     Program("Draw Things", _draw_things, _named(
         positive="c", negative="uc", sampler="sampler", steps="steps", cfg="scale", seed="seed",
-        size="size", denoise="strength", clip_skip="clip_skip",
+        size="size", denoise="strength", clip_skip="clip_skip", **_SIZED,
     )),
     Program("Easy Diffusion", _easy, _named(
         positive="prompt|Prompt", negative="negative_prompt|Negative Prompt",

@@ -21,7 +21,7 @@ _SIZE = re.compile(r"(\d{1,6})\D{1,9}(\d{1,6})")
 _NOTHING: tuple[Any, ...] = (None, "", "None", "none", False, [], {})
 _MOST = 100  # lines of what is left
 _PARTS = 8  # of a list, that are quoted
-_NAMES = ("name", "model_name", "model_type", "key", "model")  # of an object, which one names it
+_NAMES = ("name", "model_name", "model", "lora", "key")  # of an object, which one names it
 
 
 def read(record: Record) -> Generation:
@@ -191,11 +191,13 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _words(value: Any, inside: bool = False) -> str:
+def _words(value: Any, inside: int = 0) -> str:
     """A value as a line has room for; of an object its name, of a list its first parts."""
+    if inside > 2 and isinstance(value, (list, dict)):
+        return "..."
     if isinstance(value, list):
-        return "..." if inside else ", ".join(_words(one, True) for one in value[:_PARTS])
+        return ", ".join(_words(one, inside + 1) for one in value[:_PARTS])
     if isinstance(value, dict):
-        named = (value.get(name) for name in _NAMES)
-        return next((one for one in named if isinstance(one, str)), "...")
+        named = (value[name] for name in _NAMES if value.get(name))
+        return _words(next(named, "..."), inside + 1)
     return str(value)
