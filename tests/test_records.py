@@ -13,7 +13,7 @@ from stride.a1111 import generation, pictures, records
 from stride.a1111.report import report
 
 SIZE = (640, 448)  # of the picture
-COMMENT, MAKER, SOFTWARE = 0x9286, 0x927C, 0x0131
+COMMENT, MAKER, MODEL = 0x9286, 0x927C, 0x0110
 
 SWARM = {
     "prompt": "a cat <lora:ink:0.8>", "negativeprompt": "dog", "model": "sub/base_xl", "seed": 1,
@@ -116,6 +116,8 @@ READ = [
     ("SwarmUI", {}, comment({"sui_image_params": {
         **SWARM, "sampler": None, "comfyuisampler": "euler", "scheduler": "sgm_uniform"}}),
      (*CAT, "euler", "sgm_uniform", 20, 6.5, 1, 1024, 768, 1)),
+    ("SwarmUI", {}, {MODEL: json.dumps({"sui_image_params": SWARM})},  # its WebP of 2023
+     (*CAT, "dpmpp_2m", "karras", 20, 6.5, 1, 1024, 768, 1)),
     ("Fooocus", chunk(FOOOCUS, fooocus_scheme="fooocus"), None,
      (*CAT, "dpmpp_2m_sde", "karras", 30, 4.0, 123456789012, 1152, 896, 1)),
     ("Fooocus", {}, {**comment(FOOOCUS, "utf-16-le"), MAKER: "fooocus"},
