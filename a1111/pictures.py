@@ -68,7 +68,7 @@ def stored(info: Mapping[str, Any], exif: Mapping[int, Any], size: tuple[int, in
     sub-directory too. size: (width, height) in pixels. Any text that is no program's, such as a
     phone's note, is left where it is.
     """
-    texts = {key: text for key, value in info.items() if (text := _text(value))}
+    texts = records.Texts({key: text for key, value in info.items() if (text := _text(value))})
     for tag, name in _EXIF_NAMES.items():
         if text := user_comment(exif.get(tag)) if tag == _COMMENT else _text(exif.get(tag)):
             texts.setdefault(name, text.strip("\0"))

@@ -4,7 +4,7 @@ A record is found by what marks it, never guessed: any other text is nobody's. `
 table of keys for each program, ``reader`` puts what they hold into the words of a text.
 """
 
-from .programs import PROGRAMS, Record, beside_a_graph, find, json_object
+from .programs import PROGRAMS, Record, Texts, beside_a_graph, find, json_object
 from .reader import read
 
-__all__ = ["PROGRAMS", "Record", "beside_a_graph", "find", "json_object", "read"]
+__all__ = ["PROGRAMS", "Record", "Texts", "beside_a_graph", "find", "json_object", "read"]

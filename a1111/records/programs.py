@@ -13,13 +13,26 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Texts = Mapping[str, str]  # by a PNG's keyword or EXIF's name: "parameters", "UserComment"
 Values = Mapping[str, Any]
 
 # Where a record stands as JSON: a PNG's chunk, else EXIF, else a comment.
 _PLACES = ("parameters", "UserComment", "Model", "Comment", "comment")
 _ANY = ("positive", "sampler", "steps", "seed")  # a record says one of them
 _XMP = ("XML:com.adobe.xmp", "xmp")
+
+
+class Texts(dict[str, str]):
+    """By a PNG's keyword or EXIF's name: "parameters", "UserComment"; JSON is read once."""
+
+    def __init__(self, texts: Values) -> None:
+        super().__init__(texts)
+        self._objects: dict[str, dict[str, Any]] = {}
+
+    def object(self, name: str) -> dict[str, Any]:
+        """A copy of the object that the text of that name is; an empty one for any other."""
+        if name not in self._objects:
+            self._objects[name] = json_object(self.get(name))
+        return dict(self._objects[name])
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ def _object(values: Values, name: str) -> dict[str, Any]:
 
 
 def _in_places(texts: Texts, is_its: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
-    found = (json_object(texts.get(place)) for place in _PLACES)
+    found = (texts.object(place) for place in _PLACES)
     return next((values for values in found if values and is_its(values)), None)
 
 
@@ -126,7 +139,7 @@ def _novel_ai(texts: Texts) -> Values | None:
     """Its Comment; a JPEG or WebP has all of its chunks as JSON in EXIF."""
     chunks: Values = texts
     if not _is_novel_ai(chunks):
-        chunks = json_object(texts.get("UserComment"))
+        chunks = texts.object("UserComment")
     found = json_object(chunks.get("Comment")) if _is_novel_ai(chunks) else {}
     if not {"sampler", "steps"} <= found.keys():
         return None
@@ -153,8 +166,8 @@ _SWITCHES = {"s": "steps", "S": "seed", "W": "width", "H": "height", "C": "cfg_s
 
 def _invoke(texts: Texts) -> Values | None:
     """Since 3.0 an object of its own; before, the prompt had the negative one in brackets."""
-    found = json_object(texts.get("invokeai_metadata"))
-    old = _object(json_object(texts.get("sd-metadata")), "image")
+    found = texts.object("invokeai_metadata")
+    old = _object(texts.object("sd-metadata"), "image")
     if not found and old:
         prompts = old.get("prompt")
         if isinstance(prompts, list):  # of several, with a weight each
@@ -233,7 +246,7 @@ def _easy(texts: Texts) -> Values | None:
 def _civitai(texts: Texts) -> Values | None:
     """What its generator was asked for, as JSON in a string beside the nodes."""
     for place in ("UserComment", "prompt", "parameters", "comment"):
-        said = json_object(texts.get(place)).get("extraMetadata")
+        said = texts.object(place).get("extraMetadata")
         if found := said if isinstance(said, dict) else json_object(said):
             return found
     return None
