@@ -1,4 +1,4 @@
-"""What programs leave in the pictures that they save: A1111's text, or ComfyUI's graph.
+"""What programs leave in the pictures that they save: A1111's text, ComfyUI's graph, records.
 
 Files are opened in ``host/``; what comes here is what stood in them, as text and bytes.
 """
@@ -11,44 +11,105 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..names import a1111
-from . import graphs
+from . import generation, graphs, infotext, records
+from .generation import Generation
 
+_COMMENT = 0x9286
+_EXIF_NAMES = {
+    _COMMENT: "UserComment", 0x927C: "MakerNote", 0x0131: "Software", 0x0110: "Model",
+}
+NOTHING = (
+    "neither A1111's generation text, nor a graph of ComfyUI's, nor a record of "
+    f"{', '.join(program.name for program in records.PROGRAMS)} or Civitai"
+)
+_FIRST_KEYS = {"Steps", "Sampler", "CFG scale", "Seed"}
 _LABELS = {alias: row.label for row in a1111.SAMPLERS for alias in row.aliases}
 
 
 @dataclass(frozen=True)
 class Stored:
-    """text: A1111's generation text, or None. graph: the prompt of a ComfyUI run, or None."""
+    """text: A1111's generation text, or None. graph: the prompt of a ComfyUI run, or None.
+
+    record: another program's, or None. Beside a graph it is what the graph may not say; beside a
+    text, that text is what A1111 makes of it.
+    """
 
     text: str | None = None
     graph: Mapping[str, Any] | None = None
+    record: records.Record | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that anybody here knows."""
+        return (self.text, self.graph, self.record) == (None, None, None)
+
+    def read(self, exact: bool = False) -> tuple[Generation, str]:
+        """What it asks for, and what said so; exact: see ``generation.read``.
+
+        Raises ValueError where it is empty, and for a graph without a sampler.
+        """
+        if self.text is not None and (exact or self.record is None):
+            return generation.read(self.text, exact), "A1111's text"
+        if self.graph is not None:
+            try:
+                return graphs.read(self.graph), "ComfyUI's graph"
+            except ValueError:
+                if self.record is None:
+                    raise
+        if self.record is not None:
+            return records.read(self.record), f"the record of {self.record.program.name}"
+        raise ValueError(f"a picture holds {NOTHING}")
 
 
 def stored(info: Mapping[str, Any], exif: Mapping[int, Any], size: tuple[int, int]) -> Stored:
     """What a picture's metadata holds, A1111's text before anything else.
 
     info: text chunks of a PNG, "comment" of a GIF or JPEG. exif: {tag: value}, those of the
-    sub-directory too. size: (width, height) in pixels.
+    sub-directory too. size: (width, height) in pixels. Any text that is no program's, such as a
+    phone's note, is left where it is.
     """
-    texts = {key: _text(value) for key, value in info.items()}
-    if text := texts.get("parameters"):
-        return Stored(text=text)
-    if text := user_comment(exif.get(0x9286)):
-        return Stored(text=text)
-    if "NovelAI" in (texts.get("Software") or "") and (text := _novel_ai(texts, size)):
-        return Stored(text=text)
+    texts = records.Texts({key: text for key, value in info.items() if (text := _text(value))})
+    for tag, name in _EXIF_NAMES.items():
+        if text := user_comment(exif.get(tag)) if tag == _COMMENT else _text(exif.get(tag)):
+            texts.setdefault(name, text.strip("\0"))
+    for name in ("parameters", "UserComment"):
+        if is_generation_text(texts.get(name, "")):
+            return Stored(text=texts[name])
+    if record := records.find(texts, size):
+        return Stored(text=_novel_ai(texts, size), record=record)
     # ComfyUI's WebP: "prompt:{...}" and "workflow:{...}" in tags from Model on downwards.
     for value in exif.values():
         name, _, rest = (_text(value) or "").partition(":")
         if name in ("prompt", "workflow"):
             texts.setdefault(name, rest)
-    for name in ("prompt", "workflow"):
-        if (graph := graphs.load(texts.get(name) or "")) is not None:
-            return Stored(graph=graph)
-    # The comment of a GIF or a JPEG may be anybody's: A1111's has its parameters.
-    if (text := texts.get("comment")) and "Steps: " in text:
-        return Stored(text=text)
-    return Stored()
+    beside = records.beside_a_graph(texts, size)
+    for name in ("prompt", "workflow", "UserComment", "parameters"):
+        if (graph := graphs.load(texts.get(name, ""))) is not None:
+            return Stored(graph=graph, record=beside)
+    # The comment of a GIF or a JPEG may be anybody's.
+    if is_generation_text(texts.get("comment", "")):
+        return Stored(text=texts["comment"])
+    return Stored(record=beside)
+
+
+def pasted(text: str) -> Stored:
+    """What a text is that was copied out of a picture; one that is nobody's is a prompt."""
+    found = stored({"parameters": text}, {}, (0, 0))
+    return Stored(text=text) if found.is_empty else found
+
+
+def is_generation_text(text: str) -> bool:
+    """Whether a text has a line of A1111's parameters, among them one of its first keys.
+
+    A graph or a record may have one in a value.
+    """
+    if records.json_object(text):
+        return False
+    for line in text.split("\n"):
+        keys = {key for key, _ in infotext.parameters(line)}
+        if len(keys) >= infotext.LEAST and keys & _FIRST_KEYS:
+            return True
+    return False
 
 
 def _text(value: Any) -> str | None:
@@ -80,8 +141,10 @@ def user_comment(value: Any) -> str | None:
     return value.decode("utf-8", errors="replace")
 
 
-def _novel_ai(texts: Mapping[str, str | None], size: tuple[int, int]) -> str | None:
+def _novel_ai(texts: Mapping[str, str], size: tuple[int, int]) -> str | None:
     """NovelAI's record as the text that A1111 makes of it."""
+    if "NovelAI" not in texts.get("Software", ""):
+        return None
     try:
         told = json.loads(texts.get("Comment") or "")
         sampler = _LABELS.get(str(told["sampler"]).lower(), "Euler a")

@@ -55,10 +55,15 @@ def without_tags(prompt: str) -> str:
     return "".join([*kept, prompt[at:]]).strip()
 
 
+def tag_remarks(*prompts: str) -> list[str]:
+    """A sentence for each tag that ``without_tags`` takes out."""
+    found = [prompt[start:end] for prompt in prompts for start, end in tags(prompt)]
+    return [f"{short(tag)}: taken out of the prompt; load it with a LoRA loader" for tag in found]
+
+
 def prompt_remarks(*prompts: str) -> list[str]:
     """What A1111's prompts say that ComfyUI's text encoding reads otherwise, as sentences."""
-    found = [prompt[start:end] for prompt in prompts for start, end in tags(prompt)]
-    said = [f"{short(tag)}: taken out of the prompt; load it with a LoRA loader" for tag in found]
+    said = tag_remarks(*prompts)
     text = "\n".join(prompts)
     bare = text.replace("\\[", "").replace("\\(", "")
     if "[" in bare:

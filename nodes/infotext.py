@@ -29,9 +29,10 @@ class StrideFromA1111(io.ComfyNode):
             display_name="From A1111 (Stride)",
             category="sampling/stride/a1111",
             description=(
-                "Paste A1111's generation text, or choose a picture that carries one or a graph "
-                "of ComfyUI's: prompts, sampler, schedule and numbers come out, and a report of "
-                "what could not be carried over."
+                "Paste A1111's generation text, or choose a picture that carries one, a graph of "
+                "ComfyUI's or the record of another program (SwarmUI, Fooocus, InvokeAI, ...): "
+                "prompts, sampler, schedule and numbers come out, and a report of what could not "
+                "be carried over."
             ),
             inputs=[
                 io.String.Input(

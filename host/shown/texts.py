@@ -73,8 +73,8 @@ class Read(NamedTuple):
 def from_text(text: str, image: str = pictures.NONE, exact: bool = False) -> Read:
     """The values of a text, or of what a picture in the host's folders has stored.
 
-    Raises ValueError for both or none of them, and for a picture that holds neither A1111's text
-    nor a graph of ComfyUI's with a sampler.
+    Raises ValueError for both or none of them, and for a picture that holds no text, graph
+    or record that is known (``a1111/pictures.py``).
     """
     from ...a1111.report import report
 
@@ -100,20 +100,18 @@ def from_text(text: str, image: str = pictures.NONE, exact: bool = False) -> Rea
 
 
 def _generation(text: str, image: str, exact: bool) -> tuple[Generation, str]:
-    from ...a1111 import graphs
-    from ...a1111.generation import read
+    from ...a1111.pictures import NOTHING, pasted
 
-    if not image:
-        return read(text, exact), "the text"
-    stored = pictures.stored_in(image)
-    if stored.text is not None:
-        return read(stored.text, exact), f"A1111's text in {image}"
-    if stored.graph is not None:
-        return graphs.read(stored.graph), f"ComfyUI's graph in {image}"
-    raise ValueError(
-        f"{shown(image)} holds neither A1111's generation text nor a graph of ComfyUI's; a picture "
-        "that was edited, or sent through a messenger, has lost it"
-    )
+    stored = pictures.stored_in(image) if image else pasted(text)
+    if stored.is_empty:
+        raise ValueError(
+            f"{shown(image)} holds {NOTHING}; a picture that was edited, or sent through a "
+            "messenger, has lost it"
+        )
+    found, source = stored.read(exact)
+    if image:
+        return found, f"{source} in {image}"
+    return found, "the text" if stored.text is not None else f"{source} in the text"
 
 
 def _with_warnings(found: Generation) -> Generation:
