@@ -116,6 +116,21 @@ def read(text: str) -> dict[str, str]:
     return found
 
 
+def to_parameters(text: str) -> tuple[str, str]:
+    """(the text up to its parameters, what stands below them), where other lines follow those.
+
+    Extensions write below the line that A1111 reads, which then takes all of it for a prompt: that
+    line begins with its steps.
+    """
+    *lines, last = text.strip().split("\n")
+    if "Steps" in dict(parameters(last)):
+        return text, ""
+    for at in range(len(lines) - 1, -1, -1):
+        if lines[at].startswith("Steps: ") and len(list(parameters(lines[at]))) >= LEAST:
+            return "\n".join(lines[: at + 1]), "\n".join([*lines[at + 1 :], last])
+    return text, ""
+
+
 def _split(text: str) -> tuple[str, str, list[tuple[str, str]]]:
     """(prompt, negative prompt, parameters) of a text."""
     *lines, last = text.strip().split("\n")
