@@ -99,11 +99,13 @@ class _Reader:
         if not exact:
             text, below = infotext.to_parameters(text)
         self.said, self.all, self.exact = infotext.read(text), infotext.parse(text), exact
+        self.a1111s, self.version = programs.is_a1111s(self.said), programs.release(self.said)
+        for theirs, key in () if exact else programs.renamed(self.said):
+            self.said[key] = self.all[key] = self.said.pop(theirs)
         self.schedule = programs.schedule_key(self.said)
         self.taken = {"Prompt", "Negative prompt", "Version", "Sampler", self.schedule}
         self.notes = [f"below the parameters stood: {short(below)}"] if below else []
         self.silent: list[str] = []
-        self.a1111s, self.version = programs.is_a1111s(self.said), programs.release(self.said)
 
     def generation(self) -> Generation:
         pair = self._pair()

@@ -11,10 +11,16 @@ from ..names import a1111
 _OWN = re.compile(
     r"[vfr]?\d+\.|[0-9a-f]{6,40}\b|<none>|(?:neo|classic|forge|reforge)\b", re.IGNORECASE
 )
-# Keys that A1111 and its forks never write: SD.Next, Civitai's own generator, others.
+# Keys that A1111 and its forks never write: SD.Next's, those of Civitai's own generator, others'.
 _KEYS = {"App", "Backend", "Created Date", "Civitai resources", "Civitai metadata", "Software"}
 # Where other programs say the schedule; the last two are SD.Next's and NovelAI's.
 _SCHEDULES = ("Scheduler", "Schedule", "Scheduler type", "Sampler sigma", "noise_schedule")
+# The same values under other keys: Draw Things' and SD.Next's.
+_RENAMED = {
+    "Guidance Scale": "CFG scale", "Guidance scale": "CFG scale", "Hires scale": "Hires upscale",
+    "Hires size-1": "Hires resize-1", "Hires size-2": "Hires resize-2",
+    "Hires strength": "Denoising strength",
+}
 _NOBODYS = {"undefined", "none", "null", "n/a", "unknown", "default"}
 # A1111's 1.9.0, for texts of forks whose version tells no release: their schedules stand apart.
 _APART = ".".join(map(str, a1111.SCHEDULES_APART))
@@ -23,7 +29,7 @@ _APART = ".".join(map(str, a1111.SCHEDULES_APART))
 def is_a1111s(said: Mapping[str, str]) -> bool:
     """Whether a text comes from A1111 or a fork: its names and its noise are A1111's."""
     version = said.get("Version", "")
-    if (_KEYS | {*_SCHEDULES}) & said.keys() or named(said.get("Sampler", "-")) is None:
+    if {*_KEYS, *_SCHEDULES, *_RENAMED} & said.keys() or named(said.get("Sampler", "-")) is None:
         return False
     return not version or _OWN.match(version) is not None
 
@@ -41,6 +47,11 @@ def schedule_key(said: Mapping[str, str]) -> str:
     if "Schedule type" in said:
         return "Schedule type"
     return next((key for key in _SCHEDULES if key in said), "Schedule type")
+
+
+def renamed(said: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(their key, A1111's) of what a text says under another program's key alone."""
+    return [(key, ours) for key, ours in _RENAMED.items() if key in said and ours not in said]
 
 
 def named(name: str | None) -> str | None:

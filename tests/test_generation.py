@@ -167,6 +167,26 @@ def test_an_unknown_name_never_loses_the_rest(said, pair, unknown):
     assert read(telling.write(found)[0]).first == found.first
 
 
+def test_numbers_under_other_programs_keys():
+    """SD.Next's second pass, and Draw Things' guidance."""
+    found = read(
+        "a man\nNegative prompt: \nSteps: 30, Size: 832x1216, Sampler: DPM++ 2M, Seed: 3873706916, "
+        "CFG scale: 6, CFG rescale: 0.7, App: SD.Next, Version: cb0eb55, Backend: Diffusers, "
+        "Hires steps: 12, Hires scale: 2, Hires size: 1664x2432, Hires strength: 0.3, "
+        "Hires sampler: DPM2++ 3M SDE FlowMatch, Sampler sigma: karras"
+    )
+    assert (found.first.sampler, found.first.schedule, found.first.denoise) == (
+        "dpmpp_2m", "karras", 1.0
+    )
+    assert (found.hires.sampler, found.hires.schedule, found.hires.steps) == (
+        "dpmpp_3m_sde", "karras", 12
+    )
+    assert (found.scale, found.hires.denoise, found.cfg) == (2.0, 0.3, 6.0)
+    assert not found.silent and "CFG rescale: 0.7" in found.notes
+    found = read("p\nSteps: 8, Sampler: DPM++ 2M AYS, Guidance Scale: 4.5, Seed: 3, Size: 64x64")
+    assert (found.first.schedule, found.cfg, found.silent) == ("align_your_steps", 4.5, ())
+
+
 def test_an_unknown_second_sampler_is_handed_out():
     more = "Denoising strength: 0.3, Hires upscale: 2, Hires sampler: UFOGen"
     found = read(text("Sampler: DPM++ 2M Karras", more))
@@ -202,6 +222,8 @@ def test_lines_below_the_parameters(below):
     assert (found.first.sampler, found.first.steps, found.seed) == ("heun", 20, 4)
     assert f"below the parameters stood: {below}" in found.notes
     assert "Steps: 20" in read(whole, exact=True).negative
+    turned = read(f"p\nSampler: Heun, Seed: 4, Steps: 20, Size: 64x64\n{below}")
+    assert (turned.positive, turned.seed, turned.first.steps) == ("p", 4, 20)
 
 
 def test_exact_has_a1111s_settings():
