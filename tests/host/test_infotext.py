@@ -255,7 +255,8 @@ def test_what_is_unknown_loses_nothing_else(host, scene):
         "with RES4LYF" in found["report"]
     assert "Steps: many was left out" in found["report"]
     graph = scene(text=PROMPT)
-    host.refusal(wired(graph, reading(graph, text)[1]).graph, match="res_2m", by=Failed)
+    node = wired(graph, reading(graph, text)[1])
+    host.refusal(graph, node, match="unknown sampler 'res_2m'; it comes with RES4LYF", by=Failed)
     found = shown(host, scene, text=f"a\nSteps: 1, Sampler: {'x' * 10**6}, Seed: 2")
     assert (found["sampler"], found["seed"]) == ("x" * 200, "2")
 
