@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from .. import samplers, schedules
 from ..names import a1111
-from ..names.resolve import Pair, resolve, split
-from ..registry import Options
-from . import infotext
+from ..names.resolve import Pair, resolve
+from ..names.told import apart, told
+from ..registry import Options, Registry
+from . import infotext, programs
 from .remarks import leftovers, prompt_remarks, short, without_tags
 from .settings import Settings
 
@@ -29,6 +30,9 @@ _CHURNED = {"Euler", "Heun", "DPM2"}  # A1111 hands these all four of Karras' se
 _PLAIN = {"Euler a", "DPM adaptive"}  # ancestral, but without s_noise
 _TIMESTEP = {"DDIM", "DDIM CFG++"}
 ROWS = {row.ours: row for row in a1111.SAMPLERS}
+_REGISTRIES: Mapping[str, Registry[Any]] = {
+    "sampler": samplers.REGISTRY, "schedule": schedules.REGISTRY
+}
 N = TypeVar("N", int, float)
 
 
@@ -73,8 +77,9 @@ def read(text: str, exact: bool = False) -> Generation:
     """What an A1111 text asks for; any text will do, one without parameters is a prompt.
 
     exact: the names as A1111 1.10.1 takes them, oddities included, and the settings of its run
-    mode; else a name means what the release that wrote it meant, and an unknown one raises
-    ValueError with the nearest ones, as does a number that is none or out of range.
+    mode; else a name means what the release that wrote it meant, one that is unknown here is handed
+    out as it stands, and lines below the parameters are told of. A number that is none or out of
+    range is left out. The notes tell of all that.
     """
     return _Reader(text, exact).generation()
 
@@ -90,13 +95,17 @@ class _Reader:
     """One text being read: its values, what was taken of them, and what is to be said of it."""
 
     def __init__(self, text: str, exact: bool) -> None:
+        below = ""
+        if not exact:
+            text, below = infotext.to_parameters(text)
         self.said, self.all, self.exact = infotext.read(text), infotext.parse(text), exact
-        self.taken = {"Prompt", "Negative prompt", "Version", "Sampler", "Schedule type"}
-        self.notes: list[str] = []
+        self.a1111s, self.version = programs.is_a1111s(self.said), programs.release(self.said)
+        for theirs, key in () if exact else programs.renamed(self.said):
+            self.said[key] = self.all[key] = self.said.pop(theirs)
+        self.schedule = programs.schedule_key(self.said)
+        self.taken = {"Prompt", "Negative prompt", "Version", "Sampler", self.schedule}
+        self.notes = [f"below the parameters stood: {short(below)}"] if below else []
         self.silent: list[str] = []
-        # Since 1.9.0 a text has its schedule apart; before, or without it, the label had it.
-        apart = "1.9.0" if "Schedule type" in self.said else ""
-        self.version = self.said.get("Version") or apart
 
     def generation(self) -> Generation:
         pair = self._pair()
@@ -142,26 +151,30 @@ class _Reader:
             if key not in self.all:
                 self.silent.append(name)
             low, high = RANGES[name]
-            found[name] = self._number(key, SILENT[name], -1 if name == "seed" else low, high)
-        return {**found, "seed": max(found["seed"], 0)}
+            found[name] = self._number(key, SILENT[name], low, high, name)
+        return found
 
-    def _number(self, key: str, missing: N, low: float, high: float) -> N:
-        """The number under a key, whole if ``missing`` is; what is none raises ValueError."""
+    def _number(self, key: str, missing: N, low: float, high: float, put_in: str = "") -> N:
+        """The number under a key, whole if ``missing`` is; ``missing`` and a note for any other.
+
+        put_in: what is silent then.
+        """
         self.taken.add(key)
         if key not in self.all:
             return missing
         kind = type(missing)
-        number: N | None
-        try:
-            number = kind(self.all[key])
-        except ValueError:
-            number = None
+        number = _number(self.all[key], kind)
+        if key == "Seed" and number == -1:
+            self.notes.append(f"Seed: -1 is another seed in each run; {missing} was put in")
+            self.silent.append(put_in)
+            return missing
         if number is None or not low <= number <= high:
-            asked = str(self.all[key])[:60]
-            raise ValueError(
-                f"the text has {key}: {asked}; it must be a {'whole ' * (kind is int)}number from "
-                f"{low} to {high}"
+            self.notes.append(
+                f"{key}: {str(self.all[key])[:60]} was left out, it must be a "
+                f"{'whole ' * (kind is int)}number from {low} to {high}"
             )
+            self.silent += [put_in] if put_in else []
+            return missing
         return number
 
     def _setting(self, key: str) -> float | None:
@@ -192,15 +205,25 @@ class _Reader:
         return max(ratios)
 
     def _pair(self) -> _Both:
-        sampler, schedule = self.said.get("Sampler"), self.all["Schedule type"]
+        sampler, schedule = self.said.get("Sampler"), self.all.get(self.schedule)
         own = self.said.get("Stride sampler"), self.said.get("Stride schedule")
         self.taken |= {"Stride sampler", "Stride schedule", "Stride options"}
-        if any(own) and not self.exact:  # our own text: where A1111 has no name for it
-            return self._resolved(own[0] or sampler, own[1] or schedule, None)
-        if not sampler and not self.exact:
-            self.silent += ["sampler", "schedule"]
-            return self._resolved(SILENT["sampler"], SILENT["schedule"], None)
-        return self._resolved(sampler, schedule, self.version)
+        if self.exact:
+            return self._resolved(sampler, schedule)
+        if any(own):  # our own text: where A1111 has no name for it
+            return self._told(own[0] or sampler or SILENT["sampler"], own[1] or schedule, None)
+        sampler, schedule = programs.named(sampler), programs.named(schedule)
+        if not sampler:
+            self.silent.append("sampler")
+            if self.schedule not in self.said:
+                schedule = SILENT["schedule"]
+                self.silent.append("schedule")
+        return self._told(sampler or SILENT["sampler"], schedule, self._release(sampler))
+
+    def _release(self, sampler: str | None) -> str | None:
+        """The version of A1111 whose names a text's are; None for another program's."""
+        labels = sampler in a1111.BY_LABEL and self.schedule == "Schedule type" in self.said
+        return self.version if sampler and (self.a1111s or labels) else None
 
     def _pair_of_hires(self, first: _Both) -> _Both:
         self.taken |= {"Hires sampler", "Hires schedule type"}
@@ -209,26 +232,46 @@ class _Reader:
             same = a1111.SAME_SAMPLER, a1111.SAME_SCHEDULE
             base = a1111.sampler_and_schedule(self.said.get("Sampler"), self.all["Schedule type"])
             row, curve = (old if new == word else new for new, word, old in zip(found, same, base))
-            return self._resolved(row, curve, self.version)
-        sampler, schedule = self.all["Hires sampler"], self.all["Hires schedule type"]
+            return self._resolved(row, curve)
+        sampler = programs.named(self.all["Hires sampler"]) or a1111.SAME_SAMPLER
+        schedule = programs.named(self.all["Hires schedule type"]) or a1111.SAME_SCHEDULE
         if sampler == a1111.SAME_SAMPLER and schedule == a1111.SAME_SCHEDULE:
             return first
         if sampler == a1111.SAME_SAMPLER:
             # The first pass's name without the schedule that an old label ends in.
             sampler = ROWS[first.sampler].label if first.sampler in ROWS else first.sampler
+        version = self._release(sampler)
         if schedule != a1111.SAME_SCHEDULE:
-            return self._resolved(sampler, schedule, self.version)
-        pair = self._resolved(sampler, None, self.version)
-        if split(sampler)[2] or not a1111.schedule_is_apart(self.version):
+            return self._told(sampler, schedule, version)
+        pair = self._told(sampler, None, version, first)
+        if apart(sampler)[1] or (self.a1111s and not a1111.schedule_is_apart(version)):
             return pair  # its label had a schedule, or did without
         return _Both(pair.sampler, pair.options, first.schedule, first.schedule_options)
 
-    def _resolved(self, sampler: Any, schedule: Any, version: str | None) -> _Both:
-        pair = resolve(sampler, schedule, exact=self.exact, version=version)
+    def _resolved(self, sampler: Any, schedule: Any) -> _Both:
+        """The pair that A1111 1.10.1 runs."""
+        pair = resolve(sampler, schedule, exact=True)
         self.notes += pair.notes
-        if pair.schedule is None:
-            return _Both(pair.sampler, pair.options)
-        return _Both(pair.sampler, pair.options, pair.schedule, pair.schedule_options)
+        schedule = pair.schedule or SILENT["schedule"]
+        return _Both(pair.sampler, pair.options, schedule, pair.schedule_options)
+
+    def _told(
+        self, sampler: str, schedule: str | None, version: str | None, first: _Both | None = None
+    ) -> _Both:
+        """The pair of a text's names; where none says the schedule, the first pass's, if any."""
+        pair = told(sampler, schedule, version)
+        self.notes += pair.notes
+        for kind, name in (("sampler", pair.sampler), ("schedule", pair.schedule)):
+            if name is not None and name not in _REGISTRIES[kind]:
+                self.notes.append(
+                    f"{kind} '{short(name)}' is unknown to Stride: it is handed out as it stands"
+                )
+        if pair.schedule is not None:
+            return _Both(pair.sampler, pair.options, pair.schedule, pair.schedule_options)
+        if first is not None:
+            return _Both(pair.sampler, pair.options, first.schedule, first.schedule_options)
+        self.silent.append("schedule")
+        return _Both(pair.sampler, pair.options)
 
     def _options(self, pair: _Both) -> tuple[dict[str, Any], dict[str, Any]]:
         """The options of the sampler and of the schedule that differ from ours."""
@@ -236,17 +279,18 @@ class _Reader:
             return {}, {}
         chosen, levels = dict(pair.options), dict(pair.schedule_options)
         row = ROWS.get(pair.sampler)
+        method, curve = (
+            entry.options if (entry := _REGISTRIES[kind].find(name)) else Options()
+            for kind, name in (("sampler", pair.sampler), ("schedule", pair.schedule))
+        )
         if row:
-            self._take(samplers.get(pair.sampler).options, chosen, dict(handed_to(row)), off=None)
-        self._take(schedules.get(pair.schedule).options, levels, KEYS_OF_SCHEDULES, off=0)
+            self._take(method, chosen, dict(handed_to(row)), off=None)
+        self._take(curve, levels, KEYS_OF_SCHEDULES, off=0)
         if noise := self._noise():
-            self._put(samplers.get(pair.sampler).options, chosen, "noise", noise, "RNG")
+            self._put(method, chosen, "noise", noise, "RNG")
             if ensd := self._setting("ENSD"):
-                self._put(samplers.get(pair.sampler).options, chosen, "ensd", ensd, "ENSD")
-        for options, into, own in (
-            (samplers.get(pair.sampler).options, chosen, "sampler"),
-            (schedules.get(pair.schedule).options, levels, "schedule"),
-        ):
+                self._put(method, chosen, "ensd", ensd, "ENSD")
+        for options, into, own in ((method, chosen, "sampler"), (curve, levels, "schedule")):
             for name, value in self._own(own).items():
                 self._put(options, into, name, value, "Stride options")
         return chosen, levels
@@ -260,10 +304,10 @@ class _Reader:
             return {}
 
     def _noise(self) -> str | None:
-        """Our name of the noise source; None where the text is ComfyUI's, whose seeds are ours."""
+        """Our name of the noise source; None where another program drew it, and did not say how."""
         self.taken.add("RNG")
         named = {"CPU": "a1111", "NV": "a1111_nv"}.get(self.all["RNG"])
-        if named is None and "comfyui" not in self.version.lower() and "Seed" in self.said:
+        if named is None and self.a1111s and "Seed" in self.said:
             self.notes.append("its noise was drawn on a GPU; a1111_nv imitates an NVIDIA one")
             named = "a1111_nv"
         return named
@@ -310,6 +354,17 @@ class _Reader:
                 value = said == "True" if key in _RUN_SWITCHES else said
                 self._put(default, found, name, value, key)
         return Settings(**found)
+
+
+def _number(said: Any, kind: type[N]) -> N | None:
+    """The number that a value is, "20.0" a whole one as well; None for what is none."""
+    for read in (int, float):
+        try:
+            number = read(said)
+            return kind(number) if number == kind(number) else None
+        except (ValueError, OverflowError):
+            pass
+    return None
 
 
 _RUN_MODE = {

@@ -116,6 +116,22 @@ def read(text: str) -> dict[str, str]:
     return found
 
 
+def to_parameters(text: str) -> tuple[str, str]:
+    """(the text up to its parameters, what stands below them), where other lines follow those.
+
+    Extensions write below the line that A1111 reads, which then takes all of it for a prompt; that
+    line has a number of steps in it.
+    """
+    *lines, last = text.strip().split("\n")
+    if "Steps" in dict(parameters(last)):
+        return text, ""
+    for at in range(len(lines) - 1, -1, -1):
+        pairs = dict(parameters(lines[at]))
+        if len(pairs) >= LEAST and pairs.get("Steps", "")[:1].isdigit():
+            return "\n".join(lines[: at + 1]), "\n".join([*lines[at + 1 :], last])
+    return text, ""
+
+
 def _split(text: str) -> tuple[str, str, list[tuple[str, str]]]:
     """(prompt, negative prompt, parameters) of a text."""
     *lines, last = text.strip().split("\n")

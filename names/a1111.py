@@ -217,9 +217,11 @@ def ours(sampler: str, schedule: str) -> tuple[Chosen, Chosen]:
 def release(version: str | None) -> tuple[int, int, int] | None:
     """(1, 10, 1) of "v1.10.1", "1.9.0-RC" or a fork's "f2.0.1v1.10.1-..."; None if there is none.
 
-    A fork's own number comes first in its text and A1111's, after a v, last.
+    A fork's own number comes first in its text and A1111's, after a v, last. "1.10" is 1.10.0.
     """
     found = re.findall(r"v?(\d{1,4})\.(\d{1,4})\.(\d{1,4})", version or "")
+    if not found and (short := re.fullmatch(r"v?(\d{1,4})\.(\d{1,4})", version or "")):
+        found = [(*short.groups(), "0")]
     if not found:
         return None
     major, minor, patch = map(int, found[-1])

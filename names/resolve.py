@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import samplers, schedules
 from ..registry import LONGEST, Entry, Registry, UnknownName, key, name_of, shown, unknown
-from . import a1111, kdiffusion
+from . import a1111, kdiffusion, others
 
 PREFIX = "stride_"  # ours in the host's own lists
 
@@ -54,7 +54,7 @@ def resolve(
     schedule = schedule or scheduler
     if exact:
         return _with(settings, _exactly(sampler, schedule))
-    asked = _said(schedule)
+    asked = said_of(schedule)
     if asked and not _schedule(asked) and (cls := _class(asked)):
         found = _of_diffusers(cls, None, settings)
         if sampler and resolve(sampler).sampler != found.sampler:
@@ -69,7 +69,7 @@ def resolve(
         return _with(settings, _of_a1111(name, said, asked, version))
     if said and asked and schedule_named(said) != schedule_named(asked):
         raise ValueError(contradiction(sampler, said, asked))
-    wanted = _said(said or asked)
+    wanted = said_of(said or asked)
     curve = None if wanted is None else schedule_named(wanted)
     return _with(settings, Pair(samplers.get(name).name, options, curve))
 
@@ -135,20 +135,22 @@ def split(text: str) -> tuple[str, dict[str, Any], str | None]:
     Raises ValueError where the text is neither.
     """
     text, options = kdiffusion.sampler(text) or (plain(text.strip()), {})
+    if found := others.method(text):
+        return found.sampler, options, found.schedule
     if text in samplers.REGISTRY:
         return text, options, None
     if text.lower() in a1111.OLD_ALIASES:
         name, schedule = a1111.OLD_ALIASES[text.lower()]
         return name, {}, schedule
     longest: tuple[str, str] | None = None
-    for cut in (i for i, c in enumerate(text) if not c.isalnum()):
-        left, right = text[:cut], text[cut:].lstrip(" +,/(-_")
-        if left not in samplers.REGISTRY or not right:
+    for left, right in _cuts(text):
+        if (method := _method(left)) is None:
             continue
-        if right in schedules.REGISTRY or _said(right) is None:
-            return left, {}, right
+        if (curve := _at_the_end(right)) is not None:
+            return method, {}, curve
         longest = left, right
-    problem = nobodys("sampler", text)
+    theirs, curve = foreign(text)
+    problem = nobodys("sampler", text if curve is None or _method(theirs) else theirs)
     if longest and not problem.pack:
         raise ValueError(
             f"{shown(text)}: '{longest[0]}' is a sampler, but {nobodys('schedule', longest[1])}"
@@ -156,12 +158,51 @@ def split(text: str) -> tuple[str, dict[str, Any], str | None]:
     raise problem
 
 
+def foreign(text: str) -> tuple[str, str | None]:
+    """(sampler, schedule) of a name of which ``split`` knows only a half, as they stand there.
+
+    Without a schedule where nothing says that the name has one in it.
+    """
+    from .packs import whose
+
+    text = plain(text.strip())
+    if not whose("sampler", text):
+        for left, right in _cuts(text):
+            name, curve = _method(left), _at_the_end(right)
+            if name is None and curve is not None:  # "CFG++ Karras": marks may belong to the name
+                return text.removesuffix(right).rstrip(" ,/(-_").removesuffix(" +"), curve
+            if name is not None and whose("schedule", right):
+                return name, right
+    return text, None
+
+
+def _cuts(text: str) -> Iterator[tuple[str, str]]:
+    """The two halves of a name, at each of its spaces and marks."""
+    for cut in (i for i, c in enumerate(text) if not c.isalnum()):
+        left, right = text[:cut], text[cut:].lstrip(" +,/(-_")
+        if left and right:
+            yield left, right
+
+
+def _method(name: str) -> str | None:
+    """The name of a sampler as ``samplers.get`` takes it; None for an unknown one."""
+    if found := others.method(name):
+        return None if found.schedule else found.sampler
+    return name if name in samplers.REGISTRY else None
+
+
+def _at_the_end(word: str) -> str | None:
+    """A schedule, as it stands at the end of a sampler's name; None where it is none."""
+    known = plain(word) in schedules.REGISTRY or said_of(word) is None
+    return word if known else others.ending(word)
+
+
 def plain(name: str) -> str:
     """A name of ours without what it has before it in the host's lists."""
     return name[len(PREFIX) :] if name.lower().startswith(PREFIX) else name
 
 
-def _said(schedule: str | None) -> str | None:
+def said_of(schedule: str | None) -> str | None:
     """The schedule that a text names; None where it leaves that to the sampler."""
     return None if schedule is None or key(schedule) in ("", "automatic") else schedule.strip()
 
@@ -208,7 +249,7 @@ def _of_a1111(name: str, said: str | None, asked: str | None, version: str) -> P
         # A setting of that time, stored with the picture, which won over the label.
         notes.append(f"the stored schedule {asked} wins over {said} in the sampler's name")
         said = None
-    wanted = _said(asked or said)
+    wanted = said_of(asked or said)
     label = _LABELS.get(key(name))
     if label is None:
         entry = samplers.get(name)

@@ -80,14 +80,150 @@ def test_what_is_not_carried_over_is_told():
     assert set(found.silent) == {"cfg", "width", "height"}
 
 
-@pytest.mark.parametrize("said", [
-    "Steps: x", "Steps: 0", "Seed: 99999999999999999999999", "CFG scale: nan", "Size: 2x2",
-    "Denoising strength: 3",
+@pytest.mark.parametrize("said, put_in", [
+    ("Steps: x", "steps"), ("Steps: 0", "steps"), ("Seed: 99999999999999999999999", "seed"),
+    ("Seed: 18446744073709551616", "seed"), ("CFG scale: nan", "cfg"), ("Size: 2x2", "width"),
+    ("Steps: 2.5", "steps"), ("Steps: inf", "steps"), ("Denoising strength: 3", None),
 ])  # fmt: skip
-def test_numbers_that_are_none_are_refused(said):
+def test_a_number_that_is_none_is_left_out_and_told(said, put_in):
+    """The prompts and all other numbers are read."""
     key = said.split(":")[0]
-    with pytest.raises(ValueError, match=f"the text has {key}.*must be a .*number from"):
-        read(f"p\nSteps: 1, Sampler: Euler, Seed: 1, Size: 64x64, {said}")
+    found = read(f"p\nSteps: 1, Sampler: Heun, CFG scale: 3, Seed: 1, Size: 64x80, {said}")
+    assert (found.positive, found.first.sampler) == ("p", "heun")
+    notes = [note for note in found.notes if note.startswith(key)]
+    assert len(notes) == 1 + (key == "Size")
+    assert all("was left out, it must be a" in note and "number from" in note for note in notes)
+    was = {"steps": 1, "cfg": 3.0, "seed": 1, "width": 64, "height": 80}
+    names = [put_in, "height"] if key == "Size" else [put_in] if put_in else []
+    assert list(found.silent) == names
+    expected = {**was, **{name: generation.SILENT[name] for name in names}}
+    assert {"steps": found.first.steps} | {
+        name: getattr(found, name) for name in was if name != "steps"
+    } == expected
+
+
+def test_whole_numbers_and_the_random_seed():
+    found = read("p\nSteps: 20.0, Sampler: Euler, Seed: 18446744073709551615, Size: 64x64")
+    assert (found.first.steps, found.seed) == (20, 2**64 - 1)
+    found = read("p\nSteps: 20, Sampler: Euler, Seed: -1, Size: 64x64")
+    assert found.seed == 0 and "seed" in found.silent
+    assert any("Seed: -1 is another seed in each run" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("version", ["neo", "1.10", "ComfyUI", "82a973c0", "<none>", "Easy v3.0"])
+def test_automatic_beside_a_version_that_is_no_release(version):
+    """Only texts since 1.9.0 have a schedule type: Automatic is the sampler's own."""
+    found = read(text("Sampler: DPM++ 2M, Schedule type: Automatic", f"Version: {version}"))
+    assert found.first.schedule == "karras"
+    assert not any("1.9.0" in note for note in found.notes)
+    said = any("drawn on a GPU" in note for note in found.notes)
+    assert said == (version not in ("ComfyUI", "Easy v3.0"))
+
+
+@pytest.mark.parametrize("said, pair", [
+    ("Sampler: dpmpp_2m_sde_gpu, Scheduler: karras, Version: Fooocus v2.5.5",
+     ("dpmpp_2m_sde", "karras")),
+    ("Sampler: Euler, Scheduler: sgm_uniform", ("euler", "sgm_uniform")),
+    ("Sampler: Euler a, Scheduler: beta", ("euler_ancestral", "beta")),  # ComfyUI's, not A1111's
+    ("Sampler: DPM++ 2M, Sampler sigma: karras, App: SD.Next, Version: cb0eb55",
+     ("dpmpp_2m", "karras")),
+    ("Sampler: DPM++ 2M, Sampler sigma: default, App: SD.Next", ("dpmpp_2m", "normal")),
+    ("Sampler: k_euler_ancestral, noise_schedule: exponential", ("euler_ancestral", "exponential")),
+    ("Sampler: stride_dpmpp_2m_stride_karras, Version: ComfyUI", ("dpmpp_2m", "karras")),
+    ("Sampler: dpmpp_2m_beta, Version: ComfyUI", ("dpmpp_2m", "beta")),
+    ("Sampler: euler_a karras, RNG: cuda, Version: stable-diffusion.cpp",
+     ("euler_ancestral", "karras")),
+])  # fmt: skip
+def test_other_programs_say_the_schedule_elsewhere(said, pair):
+    """And their noise is not A1111's, so nothing is said of it."""
+    found = read(text(said))
+    assert (found.first.sampler, found.first.schedule) == pair
+    assert "noise" not in found.first.options
+    assert not any("GPU" in note or "1.9.0" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("said, pair, unknown", [
+    ("Sampler: [Forge] Flux Realistic, Schedule type: Beta, Version: f2.0.1v1.10.1-previous-1",
+     ("[Forge] Flux Realistic", "beta_a1111"), "sampler"),
+    ("Sampler: Euler SMEA Dy CFG++ Karras", ("Euler SMEA Dy CFG++", "karras"), "sampler"),
+    ("Sampler: DPM SDE", ("DPM SDE", "normal"), "sampler"),
+    ("Sampler: Euler, Schedule type: Turbo, Version: neo", ("euler", "Turbo"), "schedule"),
+    ("Sampler: Euler, Schedule type: stride_karras", ("euler", "karras"), ""),
+    ("Sampler: res_2m_beta57, Version: ComfyUI", ("res_2m", "beta57"), "sampler"),
+    ("Sampler: dpmpp_2m_AYS SDXL, Version: ComfyUI", ("dpmpp_2m", "AYS SDXL"), "schedule"),
+    ("Sampler: linear/ralston_2s, Schedule type: bong_tangent",
+     ("linear/ralston_2s", "bong_tangent"), "sampler"),
+    ("Sampler: DPM++ 2M Karras, Schedule type: Exponential, Version: v1.10.1",
+     ("dpmpp_2m", "karras"), ""),
+])  # fmt: skip
+def test_an_unknown_name_never_loses_the_rest(said, pair, unknown):
+    found = read(text(said))
+    assert (found.first.sampler, found.first.schedule) == pair
+    assert (found.positive, found.first.steps, found.seed) == ("p", 20, 4)
+    assert (found.cfg, found.width, found.height) == (7.0, 512, 768)
+    name = pair[unknown == "schedule"]
+    told = f"{unknown} '{name}' is unknown to Stride: it is handed out as it stands"
+    assert (told in found.notes) == bool(unknown)
+    assert read(telling.write(found)[0]).first == found.first
+
+
+def test_numbers_under_other_programs_keys():
+    """SD.Next's second pass, and Draw Things' guidance."""
+    found = read(
+        "a man\nNegative prompt: \nSteps: 30, Size: 832x1216, Sampler: DPM++ 2M, Seed: 3873706916, "
+        "CFG scale: 6, CFG rescale: 0.7, App: SD.Next, Version: cb0eb55, Backend: Diffusers, "
+        "Hires steps: 12, Hires scale: 2, Hires size: 1664x2432, Hires strength: 0.3, "
+        "Hires sampler: DPM2++ 3M SDE FlowMatch, Sampler sigma: karras"
+    )
+    assert (found.first.sampler, found.first.schedule, found.first.denoise) == (
+        "dpmpp_2m", "karras", 1.0
+    )
+    assert (found.hires.sampler, found.hires.schedule, found.hires.steps) == (
+        "dpmpp_3m_sde", "karras", 12
+    )
+    assert (found.scale, found.hires.denoise, found.cfg) == (2.0, 0.3, 6.0)
+    assert not found.silent and "CFG rescale: 0.7" in found.notes
+    found = read("p\nSteps: 8, Sampler: DPM++ 2M AYS, Guidance Scale: 4.5, Seed: 3, Size: 64x64")
+    assert (found.first.schedule, found.cfg, found.silent) == ("align_your_steps", 4.5, ())
+
+
+def test_an_unknown_second_sampler_is_handed_out():
+    more = "Denoising strength: 0.3, Hires upscale: 2, Hires sampler: UFOGen"
+    found = read(text("Sampler: DPM++ 2M Karras", more))
+    assert (found.first.sampler, found.hires.sampler, found.hires.denoise) == (
+        "dpmpp_2m", "UFOGen", 0.3
+    )
+    found = read(text("Sampler: DPM++ 2M", more.replace("UFOGen", "DPM2++ 3M SDE FlowMatch"),
+                      "Sampler sigma: karras, App: SD.Next, Version: cb0eb55"))  # fmt: skip
+    assert (found.hires.sampler, found.hires.schedule) == ("dpmpp_3m_sde", "karras")
+    found = read(text("Sampler: Heun", more.replace("UFOGen", "Undefined")))
+    assert found.hires.sampler == "heun"
+
+
+@pytest.mark.parametrize("none", ["Undefined", "None", "undefined"])
+def test_a_sampler_that_there_is_none(none):
+    found = read(text(f"Sampler: {none}"))
+    assert (found.first.sampler, found.first.schedule) == ("euler", "normal")
+    assert found.silent == ("sampler", "schedule") and not found.notes
+    found = read(text(f"Sampler: {none}, Schedule type: Karras"))
+    assert (found.first.schedule, found.silent) == ("karras", ("sampler",))
+
+
+@pytest.mark.parametrize("below", [
+    "Postprocess upscale by: 4, Postprocess upscaler: R-ESRGAN 4x+",
+    "Postprocess upscale by: 4, Postprocess upscaler: a, Postprocess upscaler 2: b",
+    "Template: a {red|blue} cat\nNegative Template: worst, bad: 1",
+])
+def test_lines_below_the_parameters(below):
+    """Nothing of them, and nothing of the parameters, is in a prompt; exact reads as A1111."""
+    whole = text("Sampler: Heun").replace("p\n", "p\nNegative prompt: n\n") + f"\n{below}"
+    found = read(whole)
+    assert (found.positive, found.negative) == ("p", "n")
+    assert (found.first.sampler, found.first.steps, found.seed) == ("heun", 20, 4)
+    assert f"below the parameters stood: {below}" in found.notes
+    assert "Steps: 20" in read(whole, exact=True).negative
+    turned = read(f"p\nSampler: Heun, Seed: 4, Steps: 20, Size: 64x64\n{below}")
+    assert (turned.positive, turned.seed, turned.first.steps) == ("p", 4, 20)
 
 
 def test_exact_has_a1111s_settings():

@@ -104,7 +104,7 @@ def test_a_name_of_another_pack_says_whose_it_is(kind, name, says):
 def test_the_packs_names_are_not_taken_for_ours():
     """Each is either a spelling of ours, which runs, or an error that names a pack."""
     for pack in PACKS:
-        for name in pack.samplers.split():
+        for name in pack.samplers:
             try:
                 assert names.resolve(name).schedule is None, name
             except UnknownName as error:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stride import names, samplers, schedules
 from stride.names import a1111, resolve
+from stride.names.told import told
 
 FOLDER = Path(__file__).parent / "golden"
 GOLDEN = json.loads((FOLDER / "a1111_names.json").read_text())
@@ -125,7 +126,7 @@ def test_every_label_of_every_release(version, row):
 @pytest.mark.parametrize("version, schedule", [
     ("", "uniform"), ("v1.8.0", "uniform"), ("v1.6.0-2-g4afaaf8a", "uniform"), ("???", "uniform"),
     ("1.9.0-RC", "karras"), ("v1.10.1", "karras"), ("f2.0.1v1.10.1-previous-661", "karras"),
-    ("f0.0.17v1.8.0rc-latest-276", "uniform"),
+    ("f0.0.17v1.8.0rc-latest-276", "uniform"), ("1.10", "karras"), ("v1.8", "uniform"),
 ])
 def test_meaning_changed_at_1_9(version, schedule):
     pair = resolve("DPM++ 2M", "Automatic", version=version)
@@ -207,6 +208,79 @@ def test_case_and_punctuation_do_not_count(entry, random):
 def test_spellings(text, sampler, schedule):
     pair = resolve(text)
     assert (pair.sampler, pair.schedule, pair.notes) == (sampler, schedule, ())
+
+
+@pytest.mark.parametrize("text, sampler, schedule", [
+    # InvokeAI: "_k" is Karras; its UniPC is diffusers'.
+    ("euler_k", "euler", "karras"), ("heun_k", "heun", "karras"), ("lms_k", "lms", "karras"),
+    ("deis_k", "deis", "karras"), ("kdpm_2", "dpm_2", None), ("kdpm_2_k", "dpm_2", "karras"),
+    ("kdpm_2_a", "dpm_2_ancestral", None), ("kdpm_2_a_k", "dpm_2_ancestral", "karras"),
+    ("dpmpp_2m_k", "dpmpp_2m", "karras"), ("dpmpp_2s_k", "dpmpp_2s", "karras"),
+    ("dpmpp_2m_sde_k", "dpmpp_2m_sde", "karras"), ("dpmpp_3m_k", "dpmpp_3m", "karras"),
+    ("dpmpp_sde_k", "dpmpp_sde", "karras"), ("unipc_k", "uni_pc_bh2", "karras"),
+    # Draw Things
+    ("DPM++ 2M AYS", "dpmpp_2m", "align_your_steps"),
+    ("DPM++ SDE AYS", "dpmpp_sde", "align_your_steps"),
+    ("Euler A AYS", "euler_ancestral", "align_your_steps"),
+    ("DPM++ SDE Trailing", "dpmpp_sde", "trailing"), ("UniPC Trailing", "uni_pc", "trailing"),
+    ("Euler Ancestral", "euler_ancestral", None),
+    # SD.Next
+    ("Euler FlowMatch", "euler", None), ("Heun FlowMatch", "heun", None),
+    ("LCM FlowMatch", "lcm", None), ("UniPC FlowMatch", "uni_pc_bh2", None),
+    ("DPM2 FlowMatch", "dpm_2", None), ("DPM2a FlowMatch", "dpm_2_ancestral", None),
+    ("DPM2++ 2M FlowMatch", "dpmpp_2m", None), ("DPM2++ SDE FlowMatch", "dpmpp_sde", None),
+    ("DPM2++ 2M SDE FlowMatch", "dpmpp_2m_sde", None),
+    ("DPM2++ 3M SDE FlowMatch", "dpmpp_3m_sde", None),
+    ("LMSD", "lms", None), ("KDPM2 a", "dpm_2_ancestral", None),
+    # NovelAI
+    ("ddim_v3", "ddim", None), ("k_dpmpp_2s_ancestral", "dpmpp_2s_ancestral", None),
+    ("k_dpmpp_2m_sde", "dpmpp_2m_sde", None), ("k_euler_ancestral", "euler_ancestral", None),
+    # stable-diffusion.cpp
+    ("dpm++2m", "dpmpp_2m", None), ("dpm++2s_a", "dpmpp_2s_ancestral", None),
+    ("euler_a karras", "euler_ancestral", "karras"), ("ddim_trailing", "ddim", "trailing"),
+    ("dpm2", "dpm_2", None),
+    # WanVideoWrapper: its "dpm++_sde" is the multistep one.
+    ("dpm++", "dpmpp_2m", None), ("dpm++_sde", "dpmpp_2m_sde", None),
+    ("dpm++_sde/beta", "dpmpp_2m_sde", "beta"), ("dpm++/beta", "dpmpp_2m", "beta"),
+    # ComfyUI's Image Saver: the host's names of ours, joined
+    ("stride_dpmpp_2m_stride_karras", "dpmpp_2m", "karras"),
+    ("euler_stride_beta57", "euler", "beta57"),
+])  # fmt: skip
+def test_spellings_of_other_programs(text, sampler, schedule):
+    pair = resolve(text)
+    assert (pair.sampler, pair.schedule, pair.notes) == (sampler, schedule, ())
+
+
+@pytest.mark.parametrize("name, said", [
+    ("res_2m", "'res_2m'; it comes with RES4LYF"),
+    ("res_2m_beta57", "'res_2m'; it comes with RES4LYF"),
+    ("deis_3m_ode karras", "'deis_3m_ode'; it comes with RES4LYF"),
+    ("Euler SMEA Dy CFG++", "it comes with ppm"),
+    ("Euler Smea Dy", "it comes with Euler Smea Dyn Sampler"),
+    ("dpm++2mv2", "it is a name of stable-diffusion.cpp"),
+    ("[Forge] Flux Realistic", "it is a name of Forge"),
+    ("[Other] Thing", r"unknown sampler '.Other. Thing'; did you mean"),
+    ("DPM++ SDE Turbo", "unknown schedule 'Turbo'; it is a name of Forge"),
+    ("DPM++ SDE Substep", "it is a name of Draw Things"),
+    ("DPM2++ 2S FlowMatch", "it is a name of SD.Next"),
+    ("flowmatch_causvid", "only nodes of WanVideoWrapper"),
+    ("DPM SDE", "unknown sampler 'DPM SDE'; did you mean dpmpp_sde"),
+    ("nai_smea", "unknown sampler 'nai_smea'"),
+])  # fmt: skip
+def test_names_of_others_are_no_method_of_ours(name, said):
+    with pytest.raises(ValueError, match=said):
+        resolve(name)
+
+
+@given(st.text(max_size=300), st.text(max_size=20) | st.none(), st.none() | st.just("v1.10.1"))
+def test_any_names_of_a_text_are_told(sampler, schedule, version):
+    """What ``resolve`` knows is the same; of the rest nothing becomes a method of ours."""
+    found = told(sampler, schedule, version)
+    try:
+        assert found == resolve(sampler, schedule, version=version)
+    except ValueError as error:
+        if "unknown sampler" in str(error):
+            assert found.sampler not in samplers.REGISTRY
 
 
 def test_the_same_schedule_twice_is_no_contradiction():

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import comfy.samplers
 from comfy_api.latest import io
 
-from ...names import PREFIX
-from ...registry import shown
+from ...names import PREFIX, nobodys
+from ...registry import LONGEST, shown
 from ..choice import AUTOMATIC, Wishes, wishes
 from ..lists import names
 from . import pictures
@@ -115,12 +115,13 @@ def _generation(text: str, image: str, exact: bool) -> tuple[Generation, str]:
 
 
 def _with_warnings(found: Generation) -> Generation:
-    """The same with a sentence for each name that no dropdown has, such as a missing pack's."""
+    """The same with a sentence for each name that no dropdown has, and whose it is, if known."""
     named = {
         (kind, getattr(run, kind)): None for run in (found.first, found.hires) for kind in _LISTS
     }
     said = [
         f"{kind} '{name[:60]}' is in no dropdown here: a node that is given it stops"
+        + (f"; {pack}" if (pack := nobodys(kind, name[:LONGEST]).pack) else "")
         for kind, name in named if _in_list(kind, name) not in (*_LISTS[kind], AUTOMATIC)
     ]
     return replace(found, notes=(*said, *found.notes)) if said else found
