@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ... import samplers
-from ...names.resolve import Pair, resolve, schedule_named
+from ... import samplers, schedules
+from ...names.resolve import Pair
+from ...names.told import told
 from ...registry import LONGEST
 from ..generation import RANGES, SILENT, Generation, Pass
 from ..remarks import leftovers, short, tag_remarks, without_tags
@@ -119,25 +120,17 @@ class _Reader:
         return sides[0], sides[1]
 
     def _pair(self) -> Pair:
-        """Sampler and schedule by our names; one that nobody here knows stands as it is."""
+        """Sampler and schedule by our names; one that nobody knows stands as it is."""
         sampler, schedule = (self._name(word) for word in ("sampler", "schedule"))
         if sampler is None:
             sampler = self._assumed("sampler")
-        try:
-            return self._with_options(resolve(sampler, schedule))
-        except ValueError:
-            pass  # of two names one may be known
-        try:
-            pair = resolve(sampler)
-        except ValueError as error:
-            self.notes.append(f"its sampler is not known here: {short(str(error))}")
-            pair = Pair(sampler)
-        if schedule is not None:
-            try:
-                pair = Pair(pair.sampler, pair.options, schedule_named(schedule))
-            except ValueError as error:
-                self.notes.append(f"its schedule is not known here: {short(str(error))}")
-                pair = Pair(pair.sampler, pair.options, schedule)
+        pair = told(sampler, schedule)
+        for kind, known, name in (
+            ("sampler", samplers.REGISTRY, pair.sampler),
+            ("schedule", schedules.REGISTRY, pair.schedule),
+        ):
+            if name is not None and name not in known:
+                self.notes.append(f"its {kind} is not known here: '{short(name)}'")
         return self._with_options(pair)
 
     def _name(self, word: str) -> str | None:
