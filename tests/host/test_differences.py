@@ -7,6 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.host
 ROOT = Path(__file__).resolve().parents[2]
+SMALL = 0.01
 
 
 @pytest.fixture
@@ -21,8 +22,8 @@ def differences(comfy, monkeypatch):
 def test_the_page_is_what_a_run_says(comfy, differences):
     """Every sampler of the host stands there, and what differs has its reason.
 
-    The numbers are those of one machine and host: rounding may move them, a newer host's start of a
-    flow run moves the smallest by a factor of six, and it has more samplers.
+    The numbers are those of one machine and host: a newer one begins a flow run at another level
+    just below 1, which is all that the small ones are, and has more samplers.
     """
     import comfy as host
     import stride
@@ -36,5 +37,7 @@ def test_the_page_is_what_a_run_says(comfy, differences):
         for kind, cell in cells.items():
             if written[kind] is None:
                 assert cell.apart < differences.SAME, (name, kind)
+            elif written[kind] < SMALL:
+                assert cell.apart < SMALL, (name, kind)
             else:
                 assert 0.1 < cell.apart / written[kind] < 2, (name, kind)

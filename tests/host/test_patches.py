@@ -293,11 +293,14 @@ def flux_model(embed):
     import comfy.model_base
     import comfy.model_patcher
     import comfy.supported_models
+    from comfy.ldm.flux.model import FluxParams
 
+    newer = {"txt_ids_dims": []} if "txt_ids_dims" in FluxParams.__annotations__ else {}
     config = comfy.supported_models.Flux(dict(
         image_model="flux", in_channels=16, out_channels=16, vec_in_dim=8, context_in_dim=16,
         hidden_size=32, mlp_ratio=2.0, num_heads=2, depth=1, depth_single_blocks=1,
         axes_dim=[4, 6, 6], theta=10_000, patch_size=2, qkv_bias=True, guidance_embed=embed,
+        **newer,
     ))  # fmt: skip
     config.unet_config["dtype"] = torch.float32
     with torch.random.fork_rng(devices=[]):
