@@ -7,7 +7,7 @@ import pytest
 
 pytestmark = pytest.mark.host
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = 0.01
+SMALL = 0.02
 
 
 @pytest.fixture
